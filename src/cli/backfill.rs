@@ -77,7 +77,7 @@ impl Backfill {
                 Some(worker.lister())
             } else {
                 let provider = Arc::clone(&source.provider);
-                WebinarLister::new(name.clone(), provider, http, metrics, rand::random)
+                WebinarLister::new(name.clone(), provider, http, clock, metrics, rand::random)
             };
             let lister = lister.context("its platform has no API")?;
             let mut before = ledger.fetch_status(name).await?;
@@ -87,6 +87,7 @@ impl Backfill {
                 // A fetch that was given up before is tried again, since the platform lists the webinar.
                 let now = ledger.fetch_status(name).await?;
                 before.given_up = before.given_up.min(now.given_up);
+                before.dead = before.dead.min(now.dead);
                 let left = wait_until_fetched(&ledger, worker, name, found, &before).await?;
                 report(io, name, found, &before, left)
             }
@@ -189,16 +190,18 @@ fn report(
     before: &FetchStatus,
     left: FetchStatus,
 ) -> Result<(), CommandError> {
-    let FetchStatus { pending, given_up, last_error } = left;
+    let FetchStatus { pending, given_up, dead, last_error } = left;
     let given_up = given_up.saturating_sub(before.given_up);
+    let dead = dead.saturating_sub(before.dead);
     let fetched = found.saturating_sub(pending);
     io.print(&format!("source.{source}: {found} webinars found, {fetched} asked about"))?;
-    if pending == 0 && given_up == 0 {
+    if pending == 0 && given_up == 0 && dead == 0 {
         return Ok(());
     }
     let why = last_error.map(|why| format!(" (last: {why})")).unwrap_or_default();
-    let later =
-        format!("{pending} are asked about again by the service, {given_up} are given up{why}");
+    let later = format!(
+        "{pending} are asked about again by the service, {given_up} are given up, {dead} are dead{why}"
+    );
     Err(anyhow!(later).into())
 }
 

@@ -3,8 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::config_digest::config_digest;
 use super::platform_client::PlatformClient;
-use super::verdict::{self, PlatformError, TemporaryFailure};
+use super::verdict::{self, FailureKind, PlatformError, SourceFailure};
+use crate::clock::Clock;
 use crate::event::SourceName;
 use crate::net::Http;
 use crate::providers::{ListQuery, Provider, WebinarPage};
@@ -52,12 +54,18 @@ impl WebinarLister {
         source: SourceName,
         provider: Arc<dyn Provider>,
         http: Arc<dyn Http>,
+        clock: Arc<dyn Clock>,
         metrics: Metrics,
         random: fn() -> u32,
     ) -> Option<Self> {
         let access = provider.api()?.access().clone();
-        let client = PlatformClient::new(source, access, http, metrics, random);
+        let client = PlatformClient::new(source, access, http, clock, metrics, random);
         Some(Self { provider, client: Arc::new(client), random })
+    }
+
+    /// A digest of how the platform is asked; none if it has no API.
+    pub(super) fn config_digest(&self) -> Option<[u8; 32]> {
+        self.provider.api().map(config_digest)
     }
 
     /// One page of the list of webinars, with the cursor of the next.
@@ -70,7 +78,7 @@ impl WebinarLister {
         let mut tries = 0;
         loop {
             tries += 1;
-            let TemporaryFailure { reason, wait, .. } = match self.client.get(url.clone()).await {
+            let SourceFailure { reason, wait } = match self.client.get(url.clone()).await {
                 Ok(answer) => {
                     let page = api.parse_list(answer.body.get().as_bytes(), query);
                     return page.map_err(ListError::Unreadable);
@@ -81,8 +89,13 @@ impl WebinarLister {
                 Err(PlatformError::Forbidden) => {
                     return Err(ListError::Refused("we may not see it".into()));
                 }
-                Err(PlatformError::Rejected(reason)) => return Err(ListError::Refused(reason)),
-                Err(PlatformError::RetryLater(failure)) => failure,
+                Err(PlatformError::Held(failure)) => failure,
+                Err(PlatformError::Failed(failure)) => match failure.kind {
+                    FailureKind::Lasting => return Err(ListError::Refused(failure.reason)),
+                    FailureKind::Passing | FailureKind::Credentials | FailureKind::RateLimit => {
+                        SourceFailure { reason: failure.reason, wait: failure.wait }
+                    }
+                },
             };
             if tries >= MAX_TRIES {
                 return Err(ListError::Unanswered(reason));

@@ -11,8 +11,12 @@ use url::Url;
 
 use super::metered_http::MeteredHttp;
 use super::platform_tokens::{AuthHeader, PlatformTokens};
-use super::verdict::{self, FailureScope, PlatformAnswer, PlatformError, TemporaryFailure, judge};
-use crate::event::SourceName;
+use super::verdict::{
+    self, FailureKind, PlatformAnswer, PlatformError, RequestFailure, SourceFailure, judge,
+};
+use crate::clock::Clock;
+use crate::event::{Millis, SourceName, WebinarId};
+use crate::ledger::FetchBlame;
 use crate::net::{Http, HttpMethod, HttpRequest, RateLimit, RateLimiter, WaitingRateLimiter};
 use crate::providers::{ApiRateLimit, PlatformAccess};
 use crate::telemetry::Metrics;
@@ -30,6 +34,7 @@ pub(super) struct PlatformClient {
     headers: Vec<(&'static str, String)>,
     rate_limiter: WaitingRateLimiter,
     state: Mutex<ClientState>,
+    clock: Arc<dyn Clock>,
     random: fn() -> u32,
 }
 
@@ -38,9 +43,12 @@ struct ClientState {
     hold: Option<Hold>,
     /// The failure of all calls that operators were warned of; none while calls succeed.
     reported_failure: Option<String>,
-    /// Number of calls in a row with a failure that any other call would share.
+    /// Number of failures in a row that any other webinar would share.
     failures: u32,
-    has_seen_webinar: bool,
+    /// The webinar that failed first since the last answer.
+    suspect: Option<WebinarId>,
+    /// When the platform last answered about a webinar.
+    answered_at: Option<Millis>,
 }
 
 /// A time in which no call is made, since any would fail.
@@ -55,6 +63,7 @@ impl PlatformClient {
         source: SourceName,
         access: PlatformAccess,
         http: Arc<dyn Http>,
+        clock: Arc<dyn Clock>,
         metrics: Metrics,
         random: fn() -> u32,
     ) -> Self {
@@ -69,6 +78,7 @@ impl PlatformClient {
             headers,
             rate_limiter: WaitingRateLimiter::new(rate_limiter),
             state: Mutex::default(),
+            clock,
             random,
         }
     }
@@ -77,24 +87,56 @@ impl PlatformClient {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Records that the platform answered with a webinar.
-    pub(super) fn record_webinar_seen(&self) {
-        self.state().has_seen_webinar = true;
+    /// Records that the platform answered about a webinar.
+    pub(super) fn record_answer(&self) {
+        let mut state = self.state();
+        state.answered_at = Some(self.clock.now());
+        state.suspect = None;
+        state.failures = 0;
+        if state.reported_failure.take().is_some() {
+            info!(source.name = %self.source, "the platform answers again");
+        }
     }
 
-    /// Whether the platform has answered with any webinar since the start. Credentials of another account of the
+    /// Whether the platform has answered about any webinar since the start. Credentials of another account of the
     /// platform find nothing, and must not cancel every webinar that is fetched.
     pub(super) fn has_seen_webinar(&self) -> bool {
-        self.state().has_seen_webinar
+        self.state().answered_at.is_some()
+    }
+
+    /// Whether every request fails, as far as is known. Then one webinar at a time is enough to ask about.
+    pub(super) fn is_failing(&self) -> bool {
+        self.state().failures > 0
+    }
+
+    /// Decides whose failure it is that a webinar, which has failed `failing_since`, could not be fetched. What fails
+    /// while others are answered is the webinar's own. What fails for a second webinar without an answer between is the
+    /// source's: all calls are held then, and the wait of the failure is that of the hold.
+    pub(super) fn record_failure(
+        &self,
+        webinar: &WebinarId,
+        failing_since: Option<Millis>,
+        failure: &mut RequestFailure,
+    ) -> FetchBlame {
+        let state = &mut *self.state();
+        let is_own = failing_since.zip(state.answered_at).is_some_and(|(since, at)| at > since);
+        let suspect = state.suspect.get_or_insert_with(|| webinar.clone());
+        if is_own || (*suspect == *webinar && state.failures == 0) {
+            return FetchBlame::Webinar;
+        }
+        let wait = failure.source_wait(state.failures.saturating_add(1), (self.random)());
+        let held = SourceFailure { reason: failure.reason.clone(), wait: Some(wait) };
+        failure.wait = self.hold_source(state, held).wait;
+        FetchBlame::Source
     }
 
     /// Time until calls are made again; zero if they are not held.
     pub(super) fn hold_time(&self) -> Duration {
-        self.hold()
+        self.present_hold()
             .map_or(Duration::ZERO, |hold| hold.until.saturating_duration_since(Instant::now()))
     }
 
-    fn hold(&self) -> Option<Hold> {
+    fn present_hold(&self) -> Option<Hold> {
         self.state().hold.clone().filter(|hold| Instant::now() < hold.until)
     }
 
@@ -108,32 +150,29 @@ impl PlatformClient {
     pub(super) async fn get(&self, url: Url) -> Result<PlatformAnswer, PlatformError> {
         let auth = self.auth_header().await?;
         let mut result = self.call(&url, &auth).await;
-        if let Err(PlatformError::RetryLater(failure)) = &result
-            && failure.scope == FailureScope::Credentials
+        if let Err(PlatformError::Failed(failure)) = &result
+            && failure.kind == FailureKind::Credentials
             && self.tokens.may_replace(&auth).await
         {
             let auth = self.auth_header().await?;
             result = self.call(&url, &auth).await;
         }
         match result {
-            Err(PlatformError::RetryLater(failure)) if failure.scope != FailureScope::Request => {
-                Err(self.record_failure(failure))
+            Err(PlatformError::Failed(failure)) if failure.kind == FailureKind::RateLimit => {
+                let wait = Some(failure.source_wait(1, 0));
+                Err(self.hold(SourceFailure { reason: failure.reason, wait }))
             }
-            result => {
-                self.record_success();
-                result
-            }
+            result => result,
         }
     }
 
     /// The credentials of a call, unless calls are held.
     async fn auth_header(&self) -> Result<AuthHeader, PlatformError> {
-        if let Some(Hold { until, reason }) = self.hold() {
+        if let Some(Hold { until, reason }) = self.present_hold() {
             let wait = Some(until.saturating_duration_since(Instant::now()));
-            let scope = FailureScope::Platform;
-            return Err(PlatformError::RetryLater(TemporaryFailure { reason, wait, scope }));
+            return Err(PlatformError::Held(SourceFailure { reason, wait }));
         }
-        self.tokens.auth_header().await.map_err(|failure| self.record_failure(failure))
+        self.tokens.auth_header().await.map_err(|failure| self.hold(failure))
     }
 
     async fn call(&self, url: &Url, auth: &AuthHeader) -> Result<PlatformAnswer, PlatformError> {
@@ -154,38 +193,36 @@ impl PlatformClient {
         judge(self.http.send(request).await)
     }
 
-    fn record_success(&self) {
-        let mut state = self.state();
-        state.failures = 0;
-        if state.reported_failure.take().is_some() {
-            info!(source.name = %self.source, "the platform answers again");
-        }
+    /// Records a failure that any other call would share.
+    fn hold(&self, failure: SourceFailure) -> PlatformError {
+        PlatformError::Held(self.hold_source(&mut self.state(), failure))
     }
 
-    /// Records a failure that any other call would share. Calls are held for its wait, or for one that doubles with
-    /// each failure; operators are warned once for each reason.
-    fn record_failure(&self, failure: TemporaryFailure) -> PlatformError {
-        let TemporaryFailure { reason, wait, scope } = failure;
-        let mut state = self.state();
-        if scope == FailureScope::Platform {
-            state.failures = state.failures.saturating_add(1);
-        }
+    /// Holds all calls for the failure's wait, or for one that doubles with each failure. Operators are warned once for
+    /// each reason.
+    fn hold_source(&self, state: &mut ClientState, failure: SourceFailure) -> SourceFailure {
+        let SourceFailure { reason, wait } = failure;
+        state.failures = state.failures.saturating_add(1);
         let wait = wait.unwrap_or_else(|| verdict::short_backoff(state.failures, (self.random)()));
-        let reported = state.reported_failure.replace(reason.clone());
-        drop(state);
-        self.hold_calls(wait, &reason);
-        if reported.as_ref() != Some(&reason) {
+        state.hold_for(wait, &reason);
+        if state.reported_failure.as_ref() != Some(&reason) {
             warn!(source.name = %self.source, reason, "the platform cannot be asked; requests are repeated, and nothing is lost");
+            state.reported_failure = Some(reason.clone());
         }
-        PlatformError::RetryLater(TemporaryFailure { reason, wait: Some(wait), scope })
+        SourceFailure { reason, wait: Some(wait) }
     }
 
     /// Holds all calls for that time. A longer hold stays.
     pub(super) fn hold_calls(&self, wait: Duration, reason: &str) {
+        self.state().hold_for(wait, reason);
+    }
+}
+
+impl ClientState {
+    fn hold_for(&mut self, wait: Duration, reason: &str) {
         let hold = Hold { until: Instant::now() + wait, reason: reason.to_owned() };
-        let mut state = self.state();
-        if state.hold.as_ref().is_none_or(|present| present.until < hold.until) {
-            state.hold = Some(hold);
+        if self.hold.as_ref().is_none_or(|present| present.until < hold.until) {
+            self.hold = Some(hold);
         }
     }
 }
@@ -225,13 +262,13 @@ mod tests {
         let source = SourceName::parse("acme").expect("valid");
         let metrics = Metrics::new(&[], &[(source.clone(), ProviderId::new("zoom"))]);
         let http = Arc::new(Overloaded);
-        let client = PlatformClient::new(source, access, http, metrics.clone(), || u32::MAX);
+        let clock = Arc::new(crate::clock::VirtualClock::starting_at(Millis::new(0)));
+        let client = PlatformClient::new(source, access, http, clock, metrics.clone(), || u32::MAX);
         let mut waits = Vec::new();
         for _ in 0..7 {
-            let Err(PlatformError::RetryLater(failure)) = client.get(url.clone()).await else {
+            let Err(PlatformError::Held(_)) = client.get(url.clone()).await else {
                 panic!("it is overloaded")
             };
-            assert_eq!(failure.scope, FailureScope::Platform);
             waits.push(client.hold_time().as_secs());
             tokio::time::sleep(client.hold_time()).await;
         }

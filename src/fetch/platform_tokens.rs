@@ -5,7 +5,7 @@ use std::time::Duration;
 use secrecy::{ExposeSecret as _, SecretString};
 
 use super::metered_http::MeteredHttp;
-use super::verdict::{FailureScope, PlatformError, REFUSAL_WAIT, TemporaryFailure, judge};
+use super::verdict::{FailureKind, PlatformError, REFUSAL_WAIT, SourceFailure, judge};
 use crate::net::oauth::{self, ClientAuth, RefreshTokenRotation, TokenGrant};
 use crate::net::{CredentialsFingerprint, HttpRequest, TokenCache, TokenIssuer, TokenIssuerError};
 use crate::providers::PlatformCredentials;
@@ -23,7 +23,7 @@ const DEFAULT_LIFETIME: Duration = Duration::from_hours(1);
 /// waits.
 pub(super) struct PlatformTokens {
     issuer: PlatformTokenIssuer,
-    cache: TokenCache<TemporaryFailure>,
+    cache: TokenCache<SourceFailure>,
 }
 
 /// A request header that authenticates us.
@@ -50,7 +50,7 @@ impl PlatformTokens {
     ///
     /// # Cancel safety
     /// A cancelled request may have been answered; the next caller makes another.
-    pub(super) async fn auth_header(&self) -> Result<AuthHeader, TemporaryFailure> {
+    pub(super) async fn auth_header(&self) -> Result<AuthHeader, SourceFailure> {
         if let PlatformCredentials::Token { header, prefix, token } = &self.issuer.credentials {
             let token = read_secret(token, "token")?;
             return Ok(AuthHeader { name: header, prefix, token });
@@ -82,7 +82,7 @@ impl PlatformTokenIssuer {
     fn token_request(
         &self,
         rotation: &mut RefreshTokenRotation,
-    ) -> Result<HttpRequest, TemporaryFailure> {
+    ) -> Result<HttpRequest, SourceFailure> {
         let request = |token_url, client_id: &str, client_secret, form: &[(&str, &str)]| {
             let client_secret = read_secret(client_secret, "client_secret")?;
             let client = (client_id, &client_secret);
@@ -116,7 +116,7 @@ impl PlatformTokenIssuer {
 }
 
 impl TokenIssuer for PlatformTokenIssuer {
-    type Error = TemporaryFailure;
+    type Error = SourceFailure;
 
     fn fingerprint(&self) -> CredentialsFingerprint {
         CredentialsFingerprint::from_secrets(&match &self.credentials {
@@ -131,14 +131,22 @@ impl TokenIssuer for PlatformTokenIssuer {
     async fn request_token(
         &self,
         rotation: &mut RefreshTokenRotation,
-    ) -> Result<TokenGrant, TemporaryFailure> {
+    ) -> Result<TokenGrant, SourceFailure> {
         let request = self.token_request(rotation)?;
         let answer = judge(self.http.send(request).await).map_err(|error| match error {
-            PlatformError::RetryLater(failure) if failure.scope != FailureScope::Credentials => {
-                TemporaryFailure { wait: failure.wait, ..no_token(&failure.reason) }
-            }
-            PlatformError::Rejected(reason) => no_token(&reason),
-            PlatformError::RetryLater(_) | PlatformError::Forbidden | PlatformError::NotFound => {
+            PlatformError::Held(failure) => failure,
+            PlatformError::Failed(failure) => match failure.kind {
+                FailureKind::Passing => {
+                    SourceFailure { wait: failure.wait, ..no_token(&failure.reason) }
+                }
+                FailureKind::RateLimit => {
+                    let wait = Some(failure.source_wait(1, 0));
+                    SourceFailure { wait, ..no_token(&failure.reason) }
+                }
+                FailureKind::Lasting => no_token(&failure.reason),
+                FailureKind::Credentials => no_token("the credentials are refused"),
+            },
+            PlatformError::Forbidden | PlatformError::NotFound => {
                 no_token("the credentials are refused")
             }
         })?;
@@ -147,7 +155,7 @@ impl TokenIssuer for PlatformTokenIssuer {
     }
 }
 
-impl TokenIssuerError for TemporaryFailure {
+impl TokenIssuerError for SourceFailure {
     fn retry_after(&mut self) -> &mut Option<Duration> {
         &mut self.wait
     }
@@ -158,14 +166,13 @@ impl TokenIssuerError for TemporaryFailure {
     }
 }
 
-fn no_token(reason: &str) -> TemporaryFailure {
-    TemporaryFailure {
+fn no_token(reason: &str) -> SourceFailure {
+    SourceFailure {
         reason: format!("no token could be obtained: {reason}"),
         wait: Some(REFUSAL_WAIT),
-        scope: FailureScope::Platform,
     }
 }
 
-fn read_secret(secret: &Secret, key: &str) -> Result<SecretString, TemporaryFailure> {
+fn read_secret(secret: &Secret, key: &str) -> Result<SecretString, SourceFailure> {
     secret.read().map_err(|error| no_token(&format!("api.{key} cannot be read: {error}")))
 }

@@ -16,6 +16,8 @@ const RATE_LIMITED_WAIT: Duration = Duration::from_mins(1);
 pub(super) const REFUSAL_WAIT: Duration = Duration::from_mins(5);
 /// Longest wait of that kind for one webinar.
 const MAX_LONG_BACKOFF: Duration = Duration::from_hours(6);
+/// A failure that passes by itself has passed by then; after that the webinar waits longer and longer.
+const PASSES_WITHIN: Duration = Duration::from_hours(1);
 /// Waits after failures that pass by themselves.
 const SHORT_BACKOFF: Backoff =
     Backoff { first: Duration::from_secs(5), max: Duration::from_mins(5), jitter: Jitter::Half };
@@ -23,8 +25,6 @@ const SHORT_BACKOFF: Backoff =
 /// a webinar that its own webhook announced (Webex: within ten minutes in 99.5 % of cases, by its webhook guide,
 /// <https://developer.webex.com/admin/docs/api/guides/webhooks>).
 const NOT_FOUND_TRIES: u32 = 11;
-/// Requests after which a fetch that the platform rejects is given up.
-const REJECTED_TRIES: u32 = 5;
 
 /// A response in JSON.
 #[derive(Debug)]
@@ -42,69 +42,95 @@ pub(super) enum PlatformError {
     NotFound,
     /// The credentials may not read it.
     Forbidden,
-    /// The failure passes by itself.
-    RetryLater(TemporaryFailure),
-    /// The request is wrong, and stays wrong when repeated.
-    Rejected(String),
+    /// No request is answered now, whatever it asks.
+    Held(SourceFailure),
+    /// The request failed. Whether others fail alike decides whose failure it is.
+    Failed(RequestFailure),
 }
 
-/// A failure that passes by itself.
+/// A failure that any request of the source shares.
 #[derive(Debug, Clone)]
-pub(super) struct TemporaryFailure {
+pub(super) struct SourceFailure {
     /// Reason, for operators; it holds nothing of the response's body.
     pub(super) reason: String,
     /// Time to wait, if the response states it or the platform's documentation implies it.
     pub(super) wait: Option<Duration>,
-    /// Requests that fail.
-    pub(super) scope: FailureScope,
 }
 
-/// Requests that a failure affects.
+/// A failed request.
+#[derive(Debug, Clone)]
+pub(super) struct RequestFailure {
+    /// Reason, for operators; it holds nothing of the response's body.
+    pub(super) reason: String,
+    /// Time to wait, if the response states it.
+    pub(super) wait: Option<Duration>,
+    /// Whether it passes.
+    pub(super) kind: FailureKind,
+}
+
+/// How long a failure lasts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum FailureScope {
-    /// This one.
-    Request,
-    /// Every request.
-    Platform,
-    /// Every request with these credentials, which the platform refuses.
+pub(super) enum FailureKind {
+    /// It passes by itself.
+    Passing,
+    /// It lasts until somebody changes something.
+    Lasting,
+    /// As [`Self::Lasting`]; other credentials may help.
     Credentials,
+    /// The platform limits the calls of all.
+    RateLimit,
+}
+
+impl RequestFailure {
+    /// A failure that lasts until somebody changes something.
+    pub(super) fn lasting(reason: String) -> Self {
+        Self { reason, wait: None, kind: FailureKind::Lasting }
+    }
+
+    /// The wait of a webinar that has failed since then, `failures` times with this one, while others are answered.
+    pub(super) fn backoff(&self, failures: u32, open_for: Duration, random: u32) -> Duration {
+        let is_passing = self.kind == FailureKind::Passing && open_for < PASSES_WITHIN;
+        self.wait.unwrap_or_else(|| {
+            if is_passing { short_backoff(failures, random) } else { long_backoff(open_for) }
+        })
+    }
+
+    /// The wait of a source of which that many requests in a row have failed.
+    pub(super) fn source_wait(&self, failures: u32, random: u32) -> Duration {
+        self.wait.unwrap_or_else(|| match self.kind {
+            FailureKind::Passing => short_backoff(failures, random),
+            FailureKind::Lasting | FailureKind::Credentials => REFUSAL_WAIT,
+            FailureKind::RateLimit => RATE_LIMITED_WAIT,
+        })
+    }
 }
 
 /// Judges the result of a call.
 pub(super) fn judge(
     result: Result<HttpResponse, TransportError>,
 ) -> Result<PlatformAnswer, PlatformError> {
-    let later = |reason, wait, scope| {
-        Err(PlatformError::RetryLater(TemporaryFailure { reason, wait, scope }))
-    };
+    let failed =
+        |reason, wait, kind| Err(PlatformError::Failed(RequestFailure { reason, wait, kind }));
     let response = match result {
         Ok(response) => response,
         Err(error @ TransportError::TooLarge(_)) => {
-            return Err(PlatformError::Rejected(error.to_string()));
+            return failed(error.to_string(), None, FailureKind::Lasting);
         }
-        Err(error) => return later(error.with_causes(), None, FailureScope::Platform),
+        Err(error) => return failed(error.with_causes(), None, FailureKind::Passing),
     };
     let answered = format!("it answered {}", response.status);
     match response.status {
         200..=299 => parse_answer(response).map_or_else(
-            || later(format!("{answered} with what is not JSON"), None, FailureScope::Request),
+            || failed(format!("{answered} with what is not JSON"), None, FailureKind::Lasting),
             Ok,
         ),
-        401 => later(
-            "it refuses the credentials".to_owned(),
-            Some(REFUSAL_WAIT),
-            FailureScope::Credentials,
-        ),
+        401 => failed("it refuses the credentials".to_owned(), None, FailureKind::Credentials),
         403 => Err(PlatformError::Forbidden),
         404 | 410 => Err(PlatformError::NotFound),
-        408 | 425 | 500..=599 => later(answered, retry_after(&response), FailureScope::Platform),
-        429 => {
-            let wait = retry_after(&response).unwrap_or(RATE_LIMITED_WAIT);
-            later(answered, Some(wait), FailureScope::Platform)
-        }
-        // A redirect is not followed: it could lead our credentials anywhere.
-        300..=399 => later(answered, Some(REFUSAL_WAIT), FailureScope::Platform),
-        _ => Err(PlatformError::Rejected(answered)),
+        408 | 425 | 500..=599 => failed(answered, retry_after(&response), FailureKind::Passing),
+        429 => failed(answered, retry_after(&response), FailureKind::RateLimit),
+        // A redirect, too: it is not followed, since it could lead our credentials anywhere.
+        _ => failed(answered, None, FailureKind::Lasting),
     }
 }
 
@@ -137,11 +163,6 @@ pub(super) fn is_missing_for_good(tries: u32) -> bool {
     tries >= NOT_FOUND_TRIES
 }
 
-/// Whether a fetch that was rejected in this many requests is given up.
-pub(super) fn is_rejected_for_good(tries: u32) -> bool {
-    tries >= REJECTED_TRIES
-}
-
 /// The wait that a response asks for, within bounds.
 fn retry_after(response: &HttpResponse) -> Option<Duration> {
     response.retry_after().map(|seconds| Duration::from_secs(seconds).min(MAX_RETRY_AFTER))
@@ -161,8 +182,8 @@ mod tests {
         judge(Ok(HttpResponse { status, headers: headers.collect(), body }))
     }
 
-    fn failure(result: Result<PlatformAnswer, PlatformError>) -> TemporaryFailure {
-        let Err(PlatformError::RetryLater(failure)) = result else { panic!("{result:?}") };
+    fn failure(result: Result<PlatformAnswer, PlatformError>) -> RequestFailure {
+        let Err(PlatformError::Failed(failure)) = result else { panic!("{result:?}") };
         failure
     }
 
@@ -175,29 +196,43 @@ mod tests {
             let result = judge_response(status, &[], "{}");
             assert!(matches!(result, Err(PlatformError::NotFound)), "{status}");
         }
-        for status in [400, 405, 422] {
-            let result = judge_response(status, &[], "{}");
-            assert!(matches!(result, Err(PlatformError::Rejected(_))), "{status}");
-        }
-        for (status, scope) in [
-            (302, FailureScope::Platform),
-            (401, FailureScope::Credentials),
-            (408, FailureScope::Platform),
-            (429, FailureScope::Platform),
-            (500, FailureScope::Platform),
-            (503, FailureScope::Platform),
-            (524, FailureScope::Platform),
-            (200, FailureScope::Request),
+        for (status, kind) in [
+            (302, FailureKind::Lasting),
+            (400, FailureKind::Lasting),
+            (401, FailureKind::Credentials),
+            (402, FailureKind::Lasting),
+            (406, FailureKind::Lasting),
+            (422, FailureKind::Lasting),
+            (451, FailureKind::Lasting),
+            (408, FailureKind::Passing),
+            (429, FailureKind::RateLimit),
+            (500, FailureKind::Passing),
+            (503, FailureKind::Passing),
+            (524, FailureKind::Passing),
+            (200, FailureKind::Lasting),
         ] {
             let result = judge_response(status, &[], "<html>");
-            assert_eq!(failure(result).scope, scope, "{status}");
+            assert_eq!(failure(result).kind, kind, "{status}");
         }
         for body in ["", "{", "{} {}"] {
-            assert_eq!(failure(judge_response(200, &[], body)).scope, FailureScope::Request);
+            assert_eq!(failure(judge_response(200, &[], body)).kind, FailureKind::Lasting);
         }
         let no_text =
             HttpResponse { status: 200, body: vec![b'"', 0xff, b'"'], ..HttpResponse::default() };
-        assert_eq!(failure(judge(Ok(no_text))).scope, FailureScope::Request);
+        assert_eq!(failure(judge(Ok(no_text))).kind, FailureKind::Lasting);
+    }
+
+    #[test]
+    fn backoff_of_a_webinar_follows_the_kind_of_its_failure() {
+        let minutes = |open_for: u64, status| {
+            let failure = failure(judge_response(status, &[], "{}"));
+            failure.backoff(20, Duration::from_mins(open_for), u32::MAX).as_secs() / 60
+        };
+        for status in [400, 402, 406, 422, 451] {
+            let waits = [0, 5, 10, 20, 320, 640, 9_000].map(|open_for| minutes(open_for, status));
+            assert_eq!(waits, [5, 5, 10, 20, 320, 360, 360], "{status}");
+        }
+        assert_eq!([0, 59, 60, 600].map(|open_for| minutes(open_for, 500)), [5, 5, 60, 360]);
     }
 
     #[test]
@@ -206,11 +241,13 @@ mod tests {
             |after: &str| failure(judge_response(429, &[("retry-after", after)], "")).wait;
         assert_eq!(wait_after("7"), Some(Duration::from_secs(7)));
         assert_eq!(wait_after("999999999"), Some(MAX_RETRY_AFTER));
-        assert_eq!(wait_after("soon"), Some(RATE_LIMITED_WAIT));
+        assert_eq!(wait_after("soon"), None);
+        let limited = failure(judge_response(429, &[], ""));
+        assert_eq!(limited.source_wait(1, 0), RATE_LIMITED_WAIT);
         assert_eq!(failure(judge_response(503, &[], "")).wait, None);
         assert_eq!(failure(judge(Err(TransportError::Timeout))).wait, None);
         let too_long = judge(Err(TransportError::TooLarge(5)));
-        assert!(matches!(too_long, Err(PlatformError::Rejected(_))));
+        assert_eq!(failure(too_long).kind, FailureKind::Lasting);
     }
 
     #[test]

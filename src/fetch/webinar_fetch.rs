@@ -7,10 +7,10 @@ use serde_json::value::RawValue;
 
 use super::platform_client::PlatformClient;
 use super::settings::Settings;
-use super::verdict::{self, PlatformError, TemporaryFailure};
+use super::verdict::{self, PlatformError, RequestFailure, SourceFailure};
 use crate::event::{ExternalAccountId, Millis, ReceiptId, Webinar};
 use crate::intake::IntakeReceipt;
-use crate::ledger::{FetchOutcome, FetchTask, LedgerError, NewReceipt, ReceiptContent};
+use crate::ledger::{FetchBlame, FetchOutcome, FetchTask, LedgerError, NewReceipt, ReceiptContent};
 use crate::providers::{ApiAnswers, FetchedAnswers, ListQuery, OnMissing, PlatformApi, TimeRange};
 
 /// Most requests for one webinar; platforms have up to three.
@@ -60,7 +60,7 @@ impl WebinarFetch<'_> {
         };
         match self.collect_answers(api).await {
             Ok(collected) => {
-                self.client.record_webinar_seen();
+                self.client.record_answer();
                 self.record_answers(&collected)
             }
             Err(outcome) => outcome,
@@ -78,10 +78,15 @@ impl WebinarFetch<'_> {
         for _ in 0..MAX_REQUESTS {
             let answers: ApiAnswers<'_> =
                 collected.answers.iter().map(|(name, answer)| (name.clone(), &**answer)).collect();
-            let request = api
-                .next_request(&self.task.webinar, &answers)
-                .map_err(|reason| self.handle_rejected(reason))?;
-            let Some(request) = request else { return Ok(collected) };
+            let request = match api.next_request(&self.task.webinar, &answers) {
+                Ok(Some(request)) => request,
+                Ok(None) => return Ok(collected),
+                // No answer can help: the platform has no such ids.
+                Err(reason) if answers.is_empty() => {
+                    return Err(FetchOutcome::GivenUp { reason, receipt: None });
+                }
+                Err(reason) => return Err(self.handle_failure(RequestFailure::lasting(reason))),
+            };
             let answer = match self.client.get(request.url).await {
                 Ok(answer) => {
                     collected.platform_date = collected.platform_date.or(answer.date);
@@ -97,34 +102,37 @@ impl WebinarFetch<'_> {
                 }
                 // The webinar itself was found, so it is not missing.
                 Err(PlatformError::NotFound) => {
-                    return Err(self.handle_rejected(format!("it has no {}", request.name)));
+                    let reason = format!("it has no {}", request.name);
+                    return Err(self.handle_failure(RequestFailure::lasting(reason)));
                 }
                 Err(PlatformError::Forbidden) => {
                     let reason = format!("we may not ask for the {}", request.name);
-                    return Err(self.retry_later(self.long_backoff(), reason, false));
+                    return Err(self.handle_failure(RequestFailure::lasting(reason)));
                 }
-                // This is no sign of a missing webinar or of a wrong request.
-                Err(PlatformError::RetryLater(TemporaryFailure { reason, wait, .. })) => {
-                    let wait = wait.unwrap_or_else(|| self.long_backoff());
-                    return Err(self.retry_later(wait, reason, false));
+                Err(PlatformError::Failed(failure)) => return Err(self.handle_failure(failure)),
+                Err(PlatformError::Held(SourceFailure { reason, wait })) => {
+                    let wait = wait.unwrap_or(verdict::REFUSAL_WAIT);
+                    return Err(self.retry_later(wait, reason, FetchBlame::Source));
                 }
-                Err(PlatformError::Rejected(reason)) => return Err(self.handle_rejected(reason)),
             };
             let size: usize = collected.answers.values().map(|answer| answer.get().len()).sum();
             if size + answer.get().len() > MAX_ANSWERS_BYTES {
-                return Err(self.handle_rejected("the answers are too long".to_owned()));
+                let reason = "the answers are too long".to_owned();
+                return Err(self.handle_failure(RequestFailure::lasting(reason)));
             }
             collected.answers.insert(request.name.to_owned(), answer);
         }
-        Err(self.handle_rejected("there is no end of requests".to_owned()))
+        let reason = "there is no end of requests".to_owned();
+        Err(self.handle_failure(RequestFailure::lasting(reason)))
     }
 
-    /// Decides on the outcome when a request is wrong.
-    fn handle_rejected(&self, reason: String) -> FetchOutcome {
-        if verdict::is_rejected_for_good(self.task.row.attempts + 1) {
-            return FetchOutcome::GivenUp { reason, receipt: None };
-        }
-        self.retry_later(self.short_backoff(), reason, true)
+    /// Decides on the outcome when a request failed: the webinar waits alone, or with all others of the source.
+    fn handle_failure(&self, mut failure: RequestFailure) -> FetchOutcome {
+        let FetchTask { webinar, row, .. } = self.task;
+        let blame = self.client.record_failure(webinar, row.failing_since, &mut failure);
+        let failures = row.attempts.saturating_add(1);
+        let wait = failure.backoff(failures, self.failing_for(), (self.settings.random)());
+        self.retry_later(wait, failure.reason, blame)
     }
 
     fn record_answers(&self, collected: &CollectedAnswers) -> FetchOutcome {
@@ -142,8 +150,10 @@ impl WebinarFetch<'_> {
     /// Decides on the outcome when the platform has no such webinar, or does not have it yet.
     async fn handle_not_found(&self, api: &dyn PlatformApi) -> FetchOutcome {
         let reason = "it has no such webinar".to_owned();
-        if !verdict::is_missing_for_good(self.task.row.attempts + 1) {
-            return self.retry_later(self.short_backoff(), format!("{reason} yet"), true);
+        let tries = self.task.row.not_found.saturating_add(1);
+        if !verdict::is_missing_for_good(tries) {
+            let wait = verdict::short_backoff(tries, (self.settings.random)());
+            return self.retry_later(wait, format!("{reason} yet"), FetchBlame::NotFound);
         }
         let receipt = self.build_receipt(&FetchedAnswers {
             webinar: self.task.webinar.clone(),
@@ -158,18 +168,21 @@ impl WebinarFetch<'_> {
         match self.is_known(&receipt).await {
             Ok(true) if !self.client.has_seen_webinar() => {
                 let reason = format!("{reason}, and no other was found yet with these credentials");
-                self.retry_later(self.long_backoff(), reason, false)
+                self.retry_later(self.long_backoff(), reason, FetchBlame::NotFound)
             }
             Ok(true) if !self.platform_lists_webinars(api).await => self.retry_later(
                 self.long_backoff(),
                 format!("{reason}, nor a list of webinars"),
-                false,
+                FetchBlame::NotFound,
             ),
             // A webinar that the ledger does not know needs no cancellation.
             Ok(known) => {
                 FetchOutcome::GivenUp { reason, receipt: known.then(|| Box::new(receipt)) }
             }
-            Err(error) => self.retry_later(self.short_backoff(), error.to_string(), false),
+            Err(error) => {
+                let wait = verdict::short_backoff(tries, (self.settings.random)());
+                self.retry_later(wait, error.to_string(), FetchBlame::Source)
+            }
         }
     }
 
@@ -218,17 +231,19 @@ impl WebinarFetch<'_> {
         self.task.account.clone().or_else(configured)
     }
 
-    fn short_backoff(&self) -> Duration {
-        verdict::short_backoff(self.task.row.attempts.saturating_add(1), (self.settings.random)())
-    }
-
-    /// The wait before the next request while an operator is needed: as long as the fetch has been open.
+    /// The wait before the next request while an operator is needed: as long as the fetch has failed.
     fn long_backoff(&self) -> Duration {
-        verdict::long_backoff(self.settings.clock.now().since(self.task.row.requested_at))
+        verdict::long_backoff(self.failing_for())
     }
 
-    fn retry_later(&self, wait: Duration, reason: String, counted: bool) -> FetchOutcome {
-        FetchOutcome::Retry { not_before: self.settings.clock.now().plus(wait), reason, counted }
+    /// How long the webinar has failed; nothing if it has not.
+    fn failing_for(&self) -> Duration {
+        let now = self.settings.clock.now();
+        self.task.row.failing_since.map_or(Duration::ZERO, |since| now.since(since))
+    }
+
+    fn retry_later(&self, wait: Duration, reason: String, blame: FetchBlame) -> FetchOutcome {
+        FetchOutcome::Retry { not_before: self.settings.clock.now().plus(wait), reason, blame }
     }
 }
 

@@ -34,10 +34,16 @@ impl FetchWorker {
     /// Creates a worker; none if the source's platform has no API or no credentials for it.
     #[must_use]
     pub fn new(settings: Settings) -> Option<Arc<Self>> {
-        let Settings { source, http, metrics, random, .. } = &settings;
+        let Settings { source, http, clock, metrics, random, .. } = &settings;
         let (name, provider) = (source.name.clone(), Arc::clone(&source.provider));
-        let lister =
-            WebinarLister::new(name, provider, Arc::clone(http), metrics.clone(), *random)?;
+        let lister = WebinarLister::new(
+            name,
+            provider,
+            Arc::clone(http),
+            Arc::clone(clock),
+            metrics.clone(),
+            *random,
+        )?;
         Some(Arc::new(Self { settings, lister }))
     }
 
@@ -51,6 +57,7 @@ impl FetchWorker {
     /// after the next start.
     pub async fn run(self: Arc<Self>, stop: CancellationToken) {
         let wake_up = self.settings.ledger.fetch_wake_up(self.source());
+        self.note_config().await;
         let mut under_way: JoinSet<()> = JoinSet::new();
         loop {
             // Armed before the queue is read, so that no request in between is missed.
@@ -85,6 +92,7 @@ impl FetchWorker {
     /// [`LedgerError`] when the queue cannot be read.
     pub async fn drain(self: Arc<Self>, mut on_fetched: impl FnMut()) -> Result<u64, LedgerError> {
         let mut count = 0;
+        self.note_config().await;
         loop {
             let due = self.settings.ledger.claim_fetches(self.source(), MAX_CONCURRENT).await?;
             if due.tasks.is_empty() {
@@ -99,9 +107,25 @@ impl FetchWorker {
         }
     }
 
+    /// Has the ledger try dead fetches once more if the platform is asked in another way than at the last start.
+    async fn note_config(&self) {
+        let Some(digest) = self.lister.config_digest() else { return };
+        match self.settings.ledger.note_fetch_config(self.source(), digest).await {
+            Ok(0) => {}
+            Ok(revived) => {
+                tracing::info!(source.name = %self.source(), fetches = revived, "the source changed: dead fetches are tried once more");
+            }
+            Err(error) => {
+                tracing::warn!(source.name = %self.source(), %error, "it is not known whether the source changed");
+            }
+        }
+    }
+
     /// Starts the fetches that are due and not claimed. Returns the time until the next read of the queue.
     async fn start_due(self: &Arc<Self>, under_way: &mut JoinSet<()>) -> Duration {
-        let free = MAX_CONCURRENT.saturating_sub(under_way.len());
+        // While every request fails, one at a time shows whether that is over.
+        let limit = if self.lister.client.is_failing() { 1 } else { MAX_CONCURRENT };
+        let free = limit.saturating_sub(under_way.len());
         let held = self.lister.client.hold_time();
         if free == 0 || !held.is_zero() {
             return held.clamp(MIN_POLL_INTERVAL, POLL_INTERVAL);
@@ -134,7 +158,7 @@ impl FetchWorker {
             FetchOutcome::Retry { reason, .. } => {
                 tracing::info!(source.name = %source, webinar = %task.webinar, reason, "the fetch is repeated later");
             }
-            FetchOutcome::GivenUp { reason, .. } => {
+            FetchOutcome::GivenUp { reason, .. } | FetchOutcome::Held { reason } => {
                 tracing::warn!(source.name = %source, webinar = %task.webinar, reason, "the fetch is given up");
             }
         }

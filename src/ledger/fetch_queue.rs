@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
 
 use super::rules::fetch::FetchRow;
-use super::{LedgerError, NewReceipt, ReceiptOutcome};
-use crate::event::{ExternalAccountId, FetchRequest, Millis, SourceName, WebinarId};
+use super::{LedgerError, NewReceipt, Page, ReceiptOutcome, RedriveProgress};
+use crate::event::{ExternalAccountId, FetchRequest, Millis, SourceName, WebinarId, rfc3339};
 
 /// The queue of webinars to ask the platforms' APIs about, with a row for each source, webinar and account.
 ///
@@ -72,6 +72,30 @@ pub trait FetchQueue: Send + Sync + 'static {
     /// # Errors
     /// [`LedgerError`] when the store cannot be read.
     async fn fetch_statuses(&self) -> Result<BTreeMap<SourceName, FetchStatus>, LedgerError>;
+
+    /// A page of the queue, the newest rows first.
+    ///
+    /// # Errors
+    /// [`LedgerError`] when the store cannot be read.
+    async fn list_fetches(&self, query: FetchQuery) -> Result<Page<FetchSummary>, LedgerError>;
+
+    /// Makes dead fetches pending, a bounded piece at a time, with another week each; durable when it returns. What the
+    /// platform does not have then is believed, however many there are.
+    ///
+    /// # Errors
+    /// [`LedgerError`] when nothing of this piece was changed.
+    async fn redrive_fetches(&self, request: FetchRedrive) -> Result<RedriveProgress, LedgerError>;
+
+    /// Notes how the source is configured to ask its platform, as a digest. If that changed, the source's dead fetches
+    /// are tried once more; answers how many.
+    ///
+    /// # Errors
+    /// [`LedgerError`] when nothing was changed.
+    async fn note_fetch_config(
+        &self,
+        source: &SourceName,
+        digest: [u8; 32],
+    ) -> Result<u64, LedgerError>;
 }
 
 /// How long a claimed task is not claimed again.
@@ -115,11 +139,15 @@ pub enum FetchOutcome {
         not_before: Millis,
         /// The reason, for showing.
         reason: String,
-        /// Whether the attempt counts: the platform does not have the webinar, or refuses the request. A failure that
-        /// passes by itself, or that an operator has to correct, is not about the webinar and does not count.
-        counted: bool,
+        /// Whose failure it is.
+        blame: FetchBlame,
     },
-    /// Asking again is of no use until the webinar is requested again.
+    /// The platform has no such webinar, but a person must confirm it.
+    Held {
+        /// The reason, for showing.
+        reason: String,
+    },
+    /// Asking again is of no use until the webinar is requested again: the platform has no such webinar.
     GivenUp {
         /// The reason, for showing.
         reason: String,
@@ -135,9 +163,112 @@ impl FetchOutcome {
         match self {
             Self::Answered(receipt) => Some(receipt),
             Self::GivenUp { receipt, .. } => receipt.as_deref(),
-            Self::Retry { .. } => None,
+            Self::Retry { .. } | Self::Held { .. } => None,
         }
     }
+
+    pub(super) fn receipt_mut(&mut self) -> Option<&mut NewReceipt> {
+        match self {
+            Self::Answered(receipt) => Some(receipt),
+            Self::GivenUp { receipt, .. } => receipt.as_deref_mut(),
+            Self::Retry { .. } | Self::Held { .. } => None,
+        }
+    }
+}
+
+/// Whose failure it is that an attempt failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FetchBlame {
+    /// The source's: any webinar would fail.
+    Source,
+    /// The webinar's own.
+    Webinar,
+    /// The webinar's own: the platform has no such webinar, or not yet.
+    NotFound,
+}
+
+/// Whether a webinar in the queue is to be fetched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FetchState {
+    /// Yes, now or later.
+    Pending,
+    /// Not until it is requested again: the platform has no such webinar.
+    GivenUp,
+    /// Not until it is requested again or redriven: it failed for a week, or a person must confirm that the platform has
+    /// no such webinar.
+    Dead,
+}
+
+/// A query for webinars in the queue.
+#[derive(Debug, Clone, Default)]
+pub struct FetchQuery {
+    /// Only those of that source.
+    pub source: Option<SourceName>,
+    /// Only those in that state.
+    pub state: Option<FetchState>,
+    /// Where to go on: the `next` of the page before.
+    pub after: Option<i64>,
+    /// The most items, up to [`super::PAGE_MAX`].
+    pub limit: usize,
+}
+
+/// A webinar in the queue, as the operators' API shows it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FetchSummary {
+    /// The source whose platform is asked.
+    pub source: SourceName,
+    /// The platform's account, if the request names one.
+    pub account: Option<ExternalAccountId>,
+    /// The platform's id of the webinar.
+    pub webinar: WebinarId,
+    /// Whether it is to be fetched.
+    pub state: FetchState,
+    /// Since when it has been requested.
+    #[serde(with = "rfc3339")]
+    pub requested_at: Millis,
+    /// Failures of the webinar's own, in a row.
+    pub attempts: u32,
+    /// When the first of them was.
+    #[serde(default, with = "rfc3339::option")]
+    pub failing_since: Option<Millis>,
+    /// The earliest next attempt, while it waits for one.
+    #[serde(default, with = "rfc3339::option")]
+    pub not_before: Option<Millis>,
+    /// When an attempt failed last.
+    #[serde(default, with = "rfc3339::option")]
+    pub failed_at: Option<Millis>,
+    /// Why.
+    pub last_error: Option<String>,
+}
+
+impl From<FetchTask> for FetchSummary {
+    fn from(task: FetchTask) -> Self {
+        let FetchTask { id: _, source, account, webinar, row } = task;
+        let (failed_at, last_error) =
+            row.failure.map(|failure| (failure.at, failure.reason)).unzip();
+        Self {
+            source,
+            account,
+            webinar,
+            state: row.state,
+            requested_at: row.requested_at,
+            attempts: row.attempts,
+            failing_since: row.failing_since,
+            not_before: row.not_before.filter(|_| row.state == FetchState::Pending),
+            failed_at,
+            last_error,
+        }
+    }
+}
+
+/// A request to make dead fetches pending, a bounded piece at a time.
+#[derive(Debug, Clone, Default)]
+pub struct FetchRedrive {
+    /// Only those of that source.
+    pub source: Option<SourceName>,
+    /// Where to go on: the `next` of the piece before.
+    pub after: Option<i64>,
 }
 
 /// The state of a source's queue.
@@ -147,6 +278,9 @@ pub struct FetchStatus {
     pub pending: u64,
     /// Webinars that were given up and not requested again.
     pub given_up: u64,
+    /// Dead fetches.
+    #[serde(default)]
+    pub dead: u64,
     /// The last failure of any of these.
     pub last_error: Option<String>,
 }

@@ -9,7 +9,7 @@
 //! * After an attempt whose outcome is unknown, the present state is sent at once and again after
 //!   [`LATE_EFFECT_WINDOW`], also across a crash: an older state that takes effect late does not stay.
 //! * A fetch request is stored with the receipt that needs it. It stays due until its answer is accepted, in one step
-//!   with that, or until it is given up.
+//!   with that, or until it is given up or dead, which shows.
 //! * [`Browse::event_counts`] and [`FetchQueue::fetch_statuses`] are exact: they count every acceptance that has returned.
 //!
 //! Relies on: a back end that applies each call whole or not at all.
@@ -42,7 +42,10 @@ pub use browse::{
     ReceiptQuery, ReceiptRecord, ReceiptSummary,
 };
 pub use error::{LedgerError, SharedError};
-pub use fetch_queue::{FETCH_CLAIM, FetchClaim, FetchOutcome, FetchQueue, FetchStatus, FetchTask};
+pub use fetch_queue::{
+    FETCH_CLAIM, FetchBlame, FetchClaim, FetchOutcome, FetchQuery, FetchQueue, FetchRedrive,
+    FetchState, FetchStatus, FetchSummary, FetchTask,
+};
 pub use intake::{Intake, NewReceipt, Policies, ReceiptContent, ReceiptKind, ReceiptOutcome};
 pub use outbox::{
     ClaimRequest, ClaimResult, ClaimedEvent, DeliveryOutcome, EventVersion, InputHash, Lease,

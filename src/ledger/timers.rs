@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use super::LedgerError;
+use super::{FetchState, LedgerError};
 use crate::event::Millis;
 
 /// The ledger's work that becomes due by time alone.
@@ -36,8 +36,16 @@ pub struct TimersRun {
 /// How long things are kept.
 #[derive(Debug, Clone, Copy)]
 pub struct Retention {
-    /// Receipts, from their arrival; and fetches, from when they were given up.
+    /// Receipts, from their arrival; and given up fetches, from their last failure.
     pub receipts: Duration,
-    /// Events, from their end or last change, whichever is later.
+    /// Events, from their end or last change, whichever is later; and dead fetches, from their last failure.
     pub events: Duration,
+}
+
+impl Retention {
+    /// How long a fetch that ended in each state is kept.
+    #[must_use]
+    pub fn ended_fetches(&self) -> [(FetchState, Duration); 2] {
+        [(FetchState::GivenUp, self.receipts), (FetchState::Dead, self.events)]
+    }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::figure::read_figure;
 use super::state::OpsState;
-use crate::ledger::StoreSizes;
+use crate::ledger::{FetchStatus, StoreSizes};
 
 /// Time for reading the figure of a gauge; after that the gauge keeps its value.
 const LIMIT: Duration = Duration::from_secs(1);
@@ -34,7 +34,8 @@ pub(super) async fn update_gauges(ops: &OpsState) {
     for (source, status) in statuses.into_iter().flatten() {
         // Fetches from a platform without an API any more do not count as waiting.
         let waits = ops.sources.get(&source).is_some_and(|provider| provider.api().is_some());
-        ops.metrics.set_fetch_pending(&source, if waits { status.pending } else { 0 });
+        let status = if waits { status } else { FetchStatus::default() };
+        ops.metrics.set_fetches(&source, status.pending, status.dead);
     }
     let sizes = read_figure("the store's sizes", LIMIT, ops.ledger.store_sizes()).await;
     if let Some(StoreSizes { store, free, wal }) = sizes {

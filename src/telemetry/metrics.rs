@@ -95,7 +95,7 @@ impl Metrics {
         }
         f.webhooks_foreign_account.with_label_values(&[source.as_str()]);
         f.last_webhook.with_label_values(&[source.as_str()]);
-        self.set_fetch_pending(source, 0);
+        self.set_fetches(source, 0, 0);
     }
 
     /// Counts an answered webhook.
@@ -260,9 +260,10 @@ impl Metrics {
         gauge.set(i64::from(held));
     }
 
-    /// Sets the number of the source's webinars to fetch.
-    pub fn set_fetch_pending(&self, source: &SourceName, count: u64) {
-        self.families.fetch_pending.with_label_values(&[source.as_str()]).set(to_i64(count));
+    /// Sets the numbers of the source's webinars to fetch, and of its dead fetches.
+    pub fn set_fetches(&self, source: &SourceName, pending: u64, dead: u64) {
+        self.families.fetch_pending.with_label_values(&[source.as_str()]).set(to_i64(pending));
+        self.families.fetch_dead.with_label_values(&[source.as_str()]).set(to_i64(dead));
     }
 
     /// Sets the sizes of the store, its free space and its write-ahead log, in bytes.

@@ -16,8 +16,8 @@ use webinar_bridge::fetch::{FetchWorker, Settings};
 use webinar_bridge::intake::Source;
 use webinar_bridge::ledger::sqlite::SqliteLedger;
 use webinar_bridge::ledger::{
-    Browse as _, EventState, FetchQueue as _, FetchStatus, Intake as _, Ledger, ReceiptKind,
-    ReceiptQuery, Store as _,
+    Browse as _, EventState, FetchQuery, FetchQueue as _, FetchRedrive, FetchStatus, Intake as _,
+    Ledger, ReceiptKind, ReceiptQuery, Store as _,
 };
 use webinar_bridge::net::HttpClient;
 use webinar_bridge::providers::{
@@ -392,7 +392,7 @@ async fn fetch_platform_that_finds_nothing_cancels_nothing() {
     let is_held_with = async |why: &str| {
         fetch_often().await;
         assert_eq!(fixture.inputs().await[0].2["eventCancelled"], false);
-        let FetchStatus { pending, given_up, last_error } = fixture.status().await;
+        let FetchStatus { pending, given_up, last_error, .. } = fixture.status().await;
         assert_eq!((pending, given_up), (1, 0), "nothing is lost");
         assert_eq!(last_error.as_deref(), Some(why));
     };
@@ -431,23 +431,83 @@ async fn fetch_response_without_json_does_not_count_as_missing() {
     assert_eq!((fixture.pending().await, fixture.status().await.given_up), (1, 0));
 }
 
-/// There may be thousands of such webinars, and a platform's quota counts every call.
+/// There may be thousands of such webinars, and a platform's quota counts every call. B2: every 4xx is one of these.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn fetch_forbidden_is_repeated_less_and_less_and_never_given_up() {
-    let fixture = Fixture::new(HEADER);
-    fixture.request_fetch("a", "1").await;
-    fixture.server.fail("/webinars/1", 403);
-    let worker = fixture.worker();
-    let mut count = 0;
-    for _ in 0..24 * 12 {
-        count += Arc::clone(&worker).drain(|| ()).await.expect("the fetches are made");
-        fixture.advance(300);
+async fn fetch_refused_is_repeated_less_and_less_and_dead_after_a_week() {
+    for status in [400, 402, 403, 406, 422, 451] {
+        let fixture = Fixture::new(HEADER);
+        fixture.request_fetch("a", "1").await;
+        fixture.server.fail("/webinars/1", status);
+        let worker = fixture.worker();
+        let mut count = 0;
+        for _ in 0..24 * 12 {
+            count += Arc::clone(&worker).drain(|| ()).await.expect("the fetches are made");
+            fixture.advance(300);
+        }
+        assert_eq!(count, 11, "at once, after 5, 10, 20, ... minutes, then every 6 hours");
+        for _ in 0..7 * 4 {
+            fixture.advance(6 * 3_600);
+            Arc::clone(&worker).drain(|| ()).await.expect("the fetches are made");
+        }
+        assert_eq!(fixture.status().await.dead, 0, "nobody else was answered");
+        fixture.answer_webinar("2", "There");
+        fixture.request_fetch("b", "2").await;
+        Arc::clone(&worker).drain(|| ()).await.expect("the fetches are made");
+        fixture.advance(6 * 3_600);
+        Arc::clone(&worker).drain(|| ()).await.expect("the fetches are made");
+        assert_eq!((fixture.pending().await, fixture.status().await.dead), (0, 1), "{status}");
+        fixture.answer_webinar("1", "Ours to see");
+        fixture.ledger.redrive_fetches(FetchRedrive::default()).await.expect("redriven");
+        assert_eq!(worker.drain(|| ()).await.expect("the fetches are made"), 1);
+        assert_eq!((fixture.pending().await, fixture.inputs().await.len()), (0, 2));
     }
-    assert_eq!(count, 11, "at once, after 5, 10, 20, ... minutes, then every 6 hours");
-    fixture.answer_webinar("1", "Ours to see");
-    fixture.advance(6 * 3_600);
-    assert_eq!(worker.drain(|| ()).await.expect("the fetches are made"), 1);
-    assert_eq!((fixture.pending().await, fixture.inputs().await.len()), (0, 1));
+}
+
+/// B3: what fails for one webinar, while others are answered, delays no other.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn fetch_failing_for_one_webinar_delays_no_other() {
+    for status in [500, 503, 401, 402, 302, 204] {
+        let fixture = Fixture::new(HEADER);
+        fixture.server.fail("/webinars/1", status);
+        let worker = fixture.worker();
+        for round in 0..5 {
+            fixture.request_fetch(&format!("bad {round}"), "1").await;
+            for number in 2..6 {
+                let id = format!("{round}{number}");
+                fixture.answer_webinar(&id, "There");
+                fixture.request_fetch(&format!("good {id}"), &id).await;
+            }
+            Arc::clone(&worker).drain(|| ()).await.expect("the fetches are made");
+            assert_eq!(fixture.pending().await, 1, "{status}: only the bad one waits");
+            fixture.advance(600);
+        }
+        assert_eq!(fixture.inputs().await.len(), 5 * 4);
+        fixture.answer_webinar("1", "There");
+        fixture.advance(6 * 3_600);
+        worker.drain(|| ()).await.expect("the fetches are made");
+        assert_eq!(fixture.pending().await, 0, "{status}");
+    }
+}
+
+/// What fails for all is the source's: no webinar is charged, and few calls are made.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn fetch_failing_for_all_holds_the_source() {
+    for status in [402, 500] {
+        let fixture = Fixture::new(HEADER);
+        for number in 0..20 {
+            fixture.server.fail(&format!("/webinars/{number}"), status);
+            fixture.request_fetch(&number.to_string(), &number.to_string()).await;
+        }
+        let worker = fixture.worker();
+        worker.drain(|| ()).await.expect("the fetches are made");
+        assert_eq!(fixture.pending().await, 20);
+        let calls = fixture.paths().len();
+        assert!((2..=4).contains(&calls), "no more than are asked at once: {calls}");
+        let query = FetchQuery { limit: 50, ..FetchQuery::default() };
+        let fetches = fixture.ledger.list_fetches(query).await.expect("read").items;
+        let charged = fetches.iter().filter(|fetch| fetch.attempts > 0).count();
+        assert_eq!(charged, 1, "the first, before it was known");
+    }
 }
 
 /// The webinar exists: the platform has just answered with it.
@@ -465,7 +525,7 @@ async fn fetch_missing_second_answer_cancels_nothing() {
         fixture.advance(300);
     }
     let status = fixture.status().await;
-    assert_eq!((status.pending, status.given_up), (0, 1));
+    assert_eq!((status.pending, status.given_up), (1, 0));
     assert_eq!(status.last_error.as_deref(), Some("it has no host"));
     assert_eq!(fixture.inputs().await[0].2["eventCancelled"], false);
 }

@@ -106,7 +106,7 @@ impl Browse for MemoryLedger {
 }
 
 /// A page of those rows that are an item, the greatest number first.
-fn page<R, T>(
+pub(super) fn page<R, T>(
     rows: &BTreeMap<i64, R>,
     after: Option<i64>,
     limit: usize,

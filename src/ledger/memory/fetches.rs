@@ -7,14 +7,16 @@ use async_trait::async_trait;
 use tokio::sync::Notify;
 
 use super::transaction::Transaction;
-use super::{MemoryLedger, merge};
+use super::{MemoryLedger, browse, merge};
 use crate::event::{FetchRequest, Millis, SourceName};
 use crate::ledger::rules::fetch::{
-    answer_of, due_later, due_since, is_claim_valid, is_fetch_needed, request_fetch, settle_fetch,
+    ABSENCE_SPAN, FetchRow, SourceFacts, due_later, due_since, is_claim_valid, is_fetch_needed,
+    redrive_fetch, request_fetch, review_outcome, settle_fetch, try_once_more,
 };
 use crate::ledger::{
-    EventState, FETCH_CLAIM, FetchClaim, FetchOutcome, FetchQueue, FetchStatus, FetchTask,
-    LedgerError, ReceiptOutcome, WebinarKey,
+    EventState, FETCH_CLAIM, FetchClaim, FetchOutcome, FetchQuery, FetchQueue, FetchRedrive,
+    FetchState, FetchStatus, FetchSummary, FetchTask, LedgerError, NewReceipt, Page,
+    ReceiptContent, ReceiptOutcome, RedriveProgress, WebinarKey,
 };
 
 #[async_trait]
@@ -56,10 +58,17 @@ impl FetchQueue for MemoryLedger {
     ) -> Result<Option<ReceiptOutcome>, LedgerError> {
         self.write(|tx| {
             tx.live.fetch_claims.remove(&task.id);
-            let accepted = answer_of(task, &mut outcome).map(|receipt| merge::accept(tx, receipt));
+            let facts = source_facts(tx, task, &outcome);
+            let row = tx.state.fetches.get(&task.id).map(|fetch| &fetch.row);
+            review_outcome(task, row, &facts, &mut outcome);
+            let accepted = outcome.receipt().map(|receipt| merge::accept(tx, receipt));
+            if matches!(outcome, FetchOutcome::Answered(_)) {
+                let source = tx.state.fetch_sources.entry(task.source.clone()).or_default();
+                source.answered_at = Some(tx.now);
+            }
             // A settlement whose answer was lost is repeated: by then the row may be gone.
             if let Some(fetch) = tx.state.fetches.remove(&task.id) {
-                let row = settle_fetch(&fetch.row, task.row.version, &outcome, tx.now);
+                let row = settle_fetch(&fetch.row, task.row.version, &outcome, &facts, tx.now);
                 if row.as_ref().is_some_and(|row| due_since(row, tx.now).is_some()) {
                     tx.woken_fetches.insert(task.source.clone());
                 }
@@ -82,16 +91,101 @@ impl FetchQueue for MemoryLedger {
         let status = |source: &SourceName| {
             let rows =
                 || state.fetches.values().filter(|fetch| fetch.source == *source).map(|it| &it.row);
-            let count = |given_up| rows().filter(|row| row.given_up == given_up).count() as u64;
+            let count = |state| rows().filter(|row| row.state == state).count() as u64;
             let failures = rows().filter_map(|row| row.failure.as_ref());
             FetchStatus {
-                pending: count(false),
-                given_up: count(true),
+                pending: count(FetchState::Pending),
+                given_up: count(FetchState::GivenUp),
+                dead: count(FetchState::Dead),
                 last_error: failures.max_by_key(|failure| failure.at).map(|f| f.reason.clone()),
             }
         };
         Ok(self.policies.keys().map(|source| (source.clone(), status(source))).collect())
     }
+
+    async fn list_fetches(&self, query: FetchQuery) -> Result<Page<FetchSummary>, LedgerError> {
+        let state = self.store.lock();
+        let matches = |fetch: &FetchTask| {
+            query.source.as_ref().is_none_or(|source| *source == fetch.source)
+                && query.state.is_none_or(|state| state == fetch.row.state)
+        };
+        Ok(browse::page(&state.fetches, query.after, query.limit, |_, fetch| {
+            matches(fetch).then(|| fetch.clone().into())
+        }))
+    }
+
+    async fn redrive_fetches(&self, request: FetchRedrive) -> Result<RedriveProgress, LedgerError> {
+        self.write(|tx| {
+            let (source, now) = (request.source, tx.now);
+            let redriven = revive(tx, source.as_ref(), |row| redrive_fetch(row, now));
+            // Nothing is left for another call.
+            RedriveProgress { redriven, next: None }
+        })
+    }
+
+    async fn note_fetch_config(
+        &self,
+        source: &SourceName,
+        digest: [u8; 32],
+    ) -> Result<u64, LedgerError> {
+        self.write(|tx| {
+            let known = tx.state.fetch_sources.entry(source.clone()).or_default();
+            if known.config.replace(digest) == Some(digest) {
+                return 0;
+            }
+            revive(tx, Some(source), try_once_more)
+        })
+    }
+}
+
+/// Makes the dead fetches of a source, or of all, pending; answers how many there were.
+fn revive(
+    tx: &mut Transaction<'_>,
+    source: Option<&SourceName>,
+    mut revived: impl FnMut(FetchRow) -> FetchRow,
+) -> u64 {
+    let mut count = 0;
+    for fetch in tx.state.fetches.values_mut() {
+        let is_wanted = source.is_none_or(|source| *source == fetch.source)
+            && tx.policies.contains_key(&fetch.source);
+        if is_wanted && fetch.row.state == FetchState::Dead {
+            fetch.row = revived(fetch.row.clone());
+            tx.woken_fetches.insert(fetch.source.clone());
+            count += 1;
+        }
+    }
+    count
+}
+
+/// What the outcome needs to know of the task's source.
+fn source_facts(tx: &Transaction<'_>, task: &FetchTask, outcome: &FetchOutcome) -> SourceFacts {
+    let since = tx.now.minus(ABSENCE_SPAN);
+    let turned_absent = tx.state.fetches.iter().filter(|(id, fetch)| {
+        **id != task.id
+            && fetch.source == task.source
+            && fetch.row.absent_at.is_some_and(|at| at > since)
+    });
+    let source = tx.state.fetch_sources.get(&task.source);
+    SourceFacts {
+        answered_at: source.and_then(|source| source.answered_at),
+        turned_absent: turned_absent.count() as u64,
+        coming: outcome.receipt().map_or(0, |receipt| coming(tx, receipt)),
+    }
+}
+
+/// The number of coming webinars of the account that the receipt speaks of.
+fn coming(tx: &Transaction<'_>, receipt: &NewReceipt) -> u64 {
+    let ReceiptContent::Changes(changes) = &receipt.content else { return 0 };
+    let (Some(policy), Some(change)) = (tx.policies.get(&receipt.source), changes.first()) else {
+        return 0;
+    };
+    let Ok(key) = WebinarKey::new(policy, change.account.as_ref(), &change.webinar) else {
+        return 0;
+    };
+    let coming = tx.state.webinars.iter().filter(|(known, row)| {
+        (&known.hubspot, &known.account) == (&key.hubspot, &key.account) && row.last_at > tx.now
+    });
+    coming.count() as u64
 }
 
 /// Requests fetches of a source; answers how many webinars are to be fetched from now on.
@@ -123,7 +217,7 @@ fn enqueue(tx: &mut Transaction<'_>, source: &SourceName, request: &FetchRequest
     };
     let found = tx.state.fetches.iter().find(|(_, fetch)| is_it(fetch));
     let (id, before) = found.map(|(id, fetch)| (*id, fetch.row.clone())).unzip();
-    if before.as_ref().is_none_or(|row| row.given_up) {
+    if before.as_ref().is_none_or(|row| row.state != FetchState::Pending) {
         tx.woken_fetches.insert(source.clone());
     }
     let id = id.unwrap_or_else(|| tx.state.next_number());

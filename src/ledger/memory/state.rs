@@ -23,6 +23,8 @@ pub(super) struct State {
     pub(super) events: BTreeMap<i64, MemoryEvent>,
     /// The queue of fetches, by number.
     pub(super) fetches: BTreeMap<i64, FetchTask>,
+    /// What is known of asking each source's platform.
+    pub(super) fetch_sources: BTreeMap<SourceName, FetchSource>,
     /// The status of each account.
     pub(super) statuses: BTreeMap<AccountName, AccountStatus>,
     /// The configuration of each source when the store was last opened.
@@ -97,6 +99,15 @@ impl State {
 /// A receipt's number as a sequence number.
 pub(super) fn sequence_number(number: i64) -> u64 {
     u64::try_from(number).unwrap_or(0)
+}
+
+/// What is known of asking a source's platform.
+#[derive(Debug, Clone, Default)]
+pub(super) struct FetchSource {
+    /// When a webinar was last answered.
+    pub(super) answered_at: Option<Millis>,
+    /// The digest of how the platform is asked.
+    pub(super) config: Option<[u8; 32]>,
 }
 
 /// An event.

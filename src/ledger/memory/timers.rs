@@ -92,11 +92,14 @@ fn prune(tx: &mut Transaction<'_>, keep: Retention) {
     let pending: BTreeSet<WebinarKey> = pending.map(|event| event.webinar.clone()).collect();
     webinars.retain(|key, row| row.last_at >= webinars_since || pending.contains(key));
     events.retain(|_, event| webinars.contains_key(&event.webinar));
-    fetches.retain(|_, fetch| {
-        let failed_at = fetch.row.failure.as_ref().map(|failure| failure.at);
-        let is_old = failed_at.is_some_and(|at| at < receipts_since);
-        !(fetch.row.given_up && is_old && tx.policies.contains_key(&fetch.source))
-    });
+    for (state, span) in keep.ended_fetches() {
+        let since = tx.now.minus(span);
+        fetches.retain(|_, fetch| {
+            let failed_at = fetch.row.failure.as_ref().map(|failure| failure.at);
+            let is_old = failed_at.is_some_and(|at| at < since);
+            !(fetch.row.state == state && is_old && tx.policies.contains_key(&fetch.source))
+        });
+    }
 }
 
 #[async_trait]

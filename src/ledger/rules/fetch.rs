@@ -1,23 +1,54 @@
 //! The queue of fetches: what a request, a claim and an outcome make of a row.
 
+use std::time::Duration;
+
 use crate::event::{FetchCondition, Millis};
-use crate::ledger::{EventState, FetchOutcome, FetchTask, LONGEST_WAIT, NewReceipt};
+use crate::ledger::{EventState, FetchBlame, FetchOutcome, FetchState, FetchTask, LONGEST_WAIT};
+
+/// How long a webinar fails, while others are answered, before its fetch is dead: long enough for an operator's holiday
+/// weekend, and for whatever a platform mends by itself.
+pub const FETCH_PATIENCE: Duration = Duration::from_hours(7 * 24);
+/// The time in which few webinars may turn absent.
+pub const ABSENCE_SPAN: Duration = Duration::from_hours(24);
+/// Webinars of a source that may turn absent within [`ABSENCE_SPAN`], however few are to come.
+const ABSENCES_ALLOWED: u64 = 3;
+/// One of so many coming webinars may turn absent within [`ABSENCE_SPAN`].
+const ABSENCES_SHARE: u64 = 10;
 
 /// A webinar in the queue.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FetchRow {
+    /// Whether it is to be fetched.
+    pub state: FetchState,
     /// Rises each time that the webinar is requested.
     pub version: i64,
     /// Since when it has been requested.
     pub requested_at: Millis,
     /// The earliest next attempt, while it waits for one.
     pub not_before: Option<Millis>,
-    /// Counted failures in a row.
+    /// Failures of the webinar's own, in a row.
     pub attempts: u32,
-    /// Not attempted until it is requested again.
-    pub given_up: bool,
+    /// How many of them found no such webinar.
+    pub not_found: u32,
+    /// When the first of them was.
+    pub failing_since: Option<Millis>,
+    /// Whether it is believed if the platform has no such webinar.
+    pub absence: AbsenceTrust,
+    /// When the webinar turned absent, and was not found since.
+    pub absent_at: Option<Millis>,
     /// When an attempt failed last, and why.
     pub failure: Option<FetchFailure>,
+}
+
+/// Whether it is believed that the platform has no such webinar.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AbsenceTrust {
+    /// As long as few turn absent.
+    Limited,
+    /// No: it turned absent together with too many others, and a person must confirm it.
+    Held,
+    /// Yes: a person had it asked again.
+    Confirmed,
 }
 
 /// A failed attempt.
@@ -33,11 +64,15 @@ impl FetchRow {
     /// A row that was requested at that time and not attempted since.
     fn requested(version: i64, at: Millis) -> Self {
         Self {
+            state: FetchState::Pending,
             version,
             requested_at: at,
             not_before: None,
             attempts: 0,
-            given_up: false,
+            not_found: 0,
+            failing_since: None,
+            absence: AbsenceTrust::Limited,
+            absent_at: None,
             failure: None,
         }
     }
@@ -54,15 +89,36 @@ pub fn is_fetch_needed(condition: FetchCondition, events: &[EventState]) -> bool
     }
 }
 
-/// The row once the webinar is requested at that time. A wait that the platform asked for goes on.
+/// The row once the webinar is requested at that time. A wait that the platform asked for goes on. A dead fetch is tried
+/// once more: if it fails again, it is dead again.
 #[must_use]
 pub fn request_fetch(row: Option<FetchRow>, at: Millis) -> FetchRow {
-    match row {
-        None => FetchRow::requested(1, at),
-        Some(row) if row.given_up => {
-            FetchRow { failure: row.failure, ..FetchRow::requested(row.version + 1, at) }
-        }
-        Some(row) => FetchRow { version: row.version + 1, ..row },
+    let Some(row) = row else { return FetchRow::requested(1, at) };
+    match row.state {
+        FetchState::Pending => FetchRow { version: row.version + 1, ..row },
+        FetchState::GivenUp => FetchRow {
+            absent_at: row.absent_at,
+            failure: row.failure,
+            ..FetchRow::requested(row.version + 1, at)
+        },
+        FetchState::Dead => try_once_more(row),
+    }
+}
+
+/// A dead fetch that is tried once more. It keeps since when it has failed.
+#[must_use]
+pub fn try_once_more(row: FetchRow) -> FetchRow {
+    FetchRow { state: FetchState::Pending, version: row.version + 1, not_before: None, ..row }
+}
+
+/// A dead fetch once a person redrives it: it has another [`FETCH_PATIENCE`].
+#[must_use]
+pub fn redrive_fetch(row: FetchRow, now: Millis) -> FetchRow {
+    FetchRow {
+        absence: AbsenceTrust::Confirmed,
+        absent_at: row.absent_at,
+        failure: row.failure,
+        ..FetchRow::requested(row.version + 1, now)
     }
 }
 
@@ -71,11 +127,11 @@ pub fn request_fetch(row: Option<FetchRow>, at: Millis) -> FetchRow {
 /// A time that is further ahead than [`LONGEST_WAIT`] was written by a clock that was ahead.
 #[must_use]
 pub fn due_since(row: &FetchRow, now: Millis) -> Option<Millis> {
-    match row.not_before {
-        _ if row.given_up => None,
-        Some(at) if at <= now => Some(at),
-        Some(at) if at <= now.plus(LONGEST_WAIT) => None,
-        Some(_) | None => Some(row.requested_at),
+    match (row.state, row.not_before) {
+        (FetchState::GivenUp | FetchState::Dead, _) => None,
+        (FetchState::Pending, Some(at)) if at <= now => Some(at),
+        (FetchState::Pending, Some(at)) if at <= now.plus(LONGEST_WAIT) => None,
+        (FetchState::Pending, Some(_) | None) => Some(row.requested_at),
     }
 }
 
@@ -83,20 +139,54 @@ pub fn due_since(row: &FetchRow, now: Millis) -> Option<Millis> {
 #[must_use]
 pub fn due_later(row: &FetchRow, now: Millis) -> Option<Millis> {
     let waits = |at: &Millis| *at > now && *at <= now.plus(LONGEST_WAIT);
-    row.not_before.filter(|_| !row.given_up).filter(waits)
+    row.not_before.filter(|_| row.state == FetchState::Pending).filter(waits)
 }
 
-/// The receipt that a task's outcome brings. A request for the task's own webinar is taken out: this is its answer.
-pub fn answer_of<'a>(task: &FetchTask, outcome: &'a mut FetchOutcome) -> Option<&'a NewReceipt> {
-    let receipt = match outcome {
-        FetchOutcome::Answered(receipt) | FetchOutcome::GivenUp { receipt: Some(receipt), .. } => {
-            receipt
-        }
-        FetchOutcome::GivenUp { receipt: None, .. } | FetchOutcome::Retry { .. } => return None,
-    };
+/// What a back end knows of the row's source when an outcome is recorded.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct SourceFacts {
+    /// When a webinar of the source was last answered.
+    pub answered_at: Option<Millis>,
+    /// Webinars of the source that turned absent within [`ABSENCE_SPAN`], without the row's.
+    pub turned_absent: u64,
+    /// Webinars of the platform's account that are to come.
+    pub coming: u64,
+}
+
+/// Whether a webinar may count as absent, after so many others turned absent within [`ABSENCE_SPAN`]. A platform that has
+/// lost many at once has rather lost our access to them.
+#[must_use]
+pub fn is_absence_believed(row: &FetchRow, facts: &SourceFacts) -> bool {
+    let allowed = ABSENCES_ALLOWED.max(facts.coming / ABSENCES_SHARE);
+    match row.absence {
+        AbsenceTrust::Limited => facts.turned_absent < allowed,
+        AbsenceTrust::Held => false,
+        AbsenceTrust::Confirmed => true,
+    }
+}
+
+/// Prepares a task's outcome for being recorded.
+///
+/// A request for the task's own webinar is taken out of the receipt that it brings: this is its answer. An absence that is not believed brings no receipt, and waits for a person.
+pub fn review_outcome(
+    task: &FetchTask,
+    row: Option<&FetchRow>,
+    facts: &SourceFacts,
+    outcome: &mut FetchOutcome,
+) {
+    if let (FetchOutcome::GivenUp { reason, receipt: Some(_) }, Some(row)) = (&*outcome, row)
+        && !is_absence_believed(row, facts)
+    {
+        let SourceFacts { turned_absent, coming, .. } = facts;
+        let reason = format!(
+            "{reason}, as {turned_absent} others within a day (of {coming} to come): a person must confirm it"
+        );
+        *outcome = FetchOutcome::Held { reason };
+    }
     let own = (&task.account, &task.webinar);
-    receipt.fetch_requests.retain(|request| (&request.account, &request.webinar) != own);
-    Some(receipt)
+    if let Some(receipt) = outcome.receipt_mut() {
+        receipt.fetch_requests.retain(|request| (&request.account, &request.webinar) != own);
+    }
 }
 
 /// The row once a task of it, claimed at `claimed_version`, had this outcome; none if it is deleted.
@@ -105,24 +195,56 @@ pub fn settle_fetch(
     row: &FetchRow,
     claimed_version: i64,
     outcome: &FetchOutcome,
+    facts: &SourceFacts,
     now: Millis,
 ) -> Option<FetchRow> {
     let requested_again = row.version != claimed_version;
     let failure = |reason: &str| Some(FetchFailure { at: now, reason: reason.to_owned() });
     match outcome {
         FetchOutcome::Answered(_) => requested_again.then(|| FetchRow::requested(row.version, now)),
-        FetchOutcome::Retry { not_before, reason, counted } => Some(FetchRow {
-            not_before: Some((*not_before).min(now.plus(LONGEST_WAIT))),
-            attempts: row.attempts.saturating_add(u32::from(*counted)),
-            failure: failure(reason),
-            ..row.clone()
-        }),
-        FetchOutcome::GivenUp { reason, .. } if requested_again => {
-            Some(FetchRow { failure: failure(reason), ..FetchRow::requested(row.version, now) })
+        FetchOutcome::Retry { not_before, reason, blame } => {
+            let row = FetchRow {
+                not_before: Some((*not_before).min(now.plus(LONGEST_WAIT))),
+                failure: failure(reason),
+                ..row.clone()
+            };
+            Some(count_failure(row, *blame, facts, now))
         }
-        FetchOutcome::GivenUp { reason, .. } => {
-            Some(FetchRow { given_up: true, failure: failure(reason), ..row.clone() })
+        FetchOutcome::Held { reason } => {
+            let absence = AbsenceTrust::Held;
+            let failure = failure(reason);
+            Some(FetchRow { state: FetchState::Dead, absence, failure, ..row.clone() })
         }
+        FetchOutcome::GivenUp { reason, receipt } => {
+            let absent_at = receipt.is_some().then_some(now).or(row.absent_at);
+            let ended = FetchRow { failure: failure(reason), absent_at, ..row.clone() };
+            Some(if requested_again {
+                let FetchRow { failure, absent_at, .. } = ended;
+                FetchRow { absent_at, failure, ..FetchRow::requested(row.version, now) }
+            } else {
+                FetchRow { state: FetchState::GivenUp, ..ended }
+            })
+        }
+    }
+}
+
+/// Counts a failure that is the webinar's own. After [`FETCH_PATIENCE`] in which others were answered, the fetch is dead.
+fn count_failure(row: FetchRow, blame: FetchBlame, facts: &SourceFacts, now: Millis) -> FetchRow {
+    let is_not_found = match blame {
+        FetchBlame::Source => return row,
+        FetchBlame::Webinar => false,
+        FetchBlame::NotFound => true,
+    };
+    // A time to come was written by a clock that was ahead.
+    let since = row.failing_since.filter(|since| *since <= now).unwrap_or(now);
+    let is_dead =
+        now.since(since) >= FETCH_PATIENCE && facts.answered_at.is_some_and(|at| at > since);
+    FetchRow {
+        state: if is_dead { FetchState::Dead } else { row.state },
+        attempts: row.attempts.saturating_add(1),
+        not_found: row.not_found.saturating_add(u32::from(is_not_found)),
+        failing_since: Some(since),
+        ..row
     }
 }
 
@@ -134,88 +256,4 @@ pub fn is_claim_valid(ends_at: Millis, now: Millis) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use super::*;
-
-    const NOW: Millis = Millis::new(1_000_000);
-
-    fn requested() -> FetchRow {
-        request_fetch(None, Millis::new(10))
-    }
-
-    fn given_up() -> FetchOutcome {
-        FetchOutcome::GivenUp { reason: "gone".into(), receipt: None }
-    }
-
-    fn retry(not_before: Millis, counted: bool) -> FetchOutcome {
-        FetchOutcome::Retry { not_before, reason: "busy".into(), counted }
-    }
-
-    #[test]
-    fn condition_looks_at_the_events_of_the_webinar() {
-        let needed = |events: &[EventState]| is_fetch_needed(FetchCondition::IfIncomplete, events);
-        assert!(needed(&[]));
-        assert!(needed(&[EventState::Delivered, EventState::Incomplete]));
-        assert!(!needed(&[EventState::Delivered, EventState::Filtered]));
-        assert!(is_fetch_needed(FetchCondition::Always, &[EventState::Delivered]));
-    }
-
-    #[test]
-    fn repeated_request_keeps_the_wait_and_revives_what_was_given_up() {
-        let waiting = FetchRow { not_before: Some(NOW), attempts: 2, ..requested() };
-        let again = request_fetch(Some(waiting.clone()), NOW);
-        assert_eq!(again, FetchRow { version: 2, ..waiting.clone() });
-        let revived = request_fetch(Some(FetchRow { given_up: true, ..waiting }), NOW);
-        assert_eq!((revived.version, revived.requested_at), (2, NOW));
-        assert_eq!((revived.not_before, revived.attempts, revived.given_up), (None, 0, false));
-    }
-
-    #[test]
-    fn row_is_due_unless_it_waits_for_a_believable_time() {
-        let at = |not_before| FetchRow { not_before, ..requested() };
-        assert_eq!(due_since(&at(None), NOW), Some(Millis::new(10)));
-        assert_eq!(due_since(&at(Some(Millis::new(20))), NOW), Some(Millis::new(20)));
-        let soon = NOW.plus(LONGEST_WAIT);
-        assert_eq!(
-            (due_since(&at(Some(soon)), NOW), due_later(&at(Some(soon)), NOW)),
-            (None, Some(soon))
-        );
-        let never = soon.plus(Duration::from_millis(1));
-        assert_eq!(due_since(&at(Some(never)), NOW), Some(Millis::new(10)));
-        assert_eq!(due_later(&at(Some(never)), NOW), None);
-        assert_eq!(due_since(&FetchRow { given_up: true, ..requested() }, NOW), None);
-    }
-
-    #[test]
-    fn failure_is_counted_only_if_it_is_the_webinars_own_and_waits_a_day_at_most() {
-        let far = NOW.plus(2 * LONGEST_WAIT);
-        for (counted, attempts) in [(true, 1), (false, 0)] {
-            let row = settle_fetch(&requested(), 1, &retry(far, counted), NOW).expect("it is kept");
-            assert_eq!((row.attempts, row.not_before), (attempts, Some(NOW.plus(LONGEST_WAIT))));
-            assert_eq!(due_since(&row, NOW), None);
-        }
-        let row = settle_fetch(&requested(), 1, &retry(NOW, true), NOW).expect("it is kept");
-        assert_eq!(due_since(&row, NOW), Some(NOW));
-    }
-
-    #[test]
-    fn row_ends_unless_it_was_requested_again() {
-        let ended = settle_fetch(&requested(), 1, &given_up(), NOW).expect("it is shown");
-        assert!(ended.given_up && ended.failure.is_some());
-        let again = settle_fetch(&FetchRow { version: 2, ..requested() }, 1, &given_up(), NOW);
-        let row = again.expect("it is due");
-        assert!(due_since(&row, NOW).is_some() && !row.given_up);
-        assert_eq!((row.requested_at, row.attempts), (NOW, 0));
-    }
-
-    #[test]
-    fn claim_holds_until_its_end_and_not_when_it_is_too_far_ahead() {
-        let claim = crate::ledger::FETCH_CLAIM;
-        assert!(is_claim_valid(NOW.plus(claim), NOW));
-        assert!(!is_claim_valid(NOW, NOW));
-        assert!(is_claim_valid(NOW.plus(claim + Duration::from_mins(1)), NOW), "set back");
-        assert!(!is_claim_valid(NOW.plus(claim * 3), NOW));
-    }
-}
+mod tests;

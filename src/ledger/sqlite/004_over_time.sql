@@ -19,3 +19,26 @@ ALTER TABLE webinar_receipts ADD COLUMN order_at INTEGER;
 
 -- 1: the event's occurrence left the state of its series, and the event stays as it is.
 ALTER TABLE events ADD COLUMN frozen INTEGER NOT NULL DEFAULT 0;
+
+-- The queue of fetches: whose failure it is, since when, and what is dead.
+ALTER TABLE fetches RENAME COLUMN given_up TO state;                  -- 0 pending, 1 given up, 2 dead
+ALTER TABLE fetch_counts RENAME COLUMN given_up TO state;
+ALTER TABLE fetches ADD COLUMN not_found INTEGER NOT NULL DEFAULT 0;  -- attempts that found no such webinar
+ALTER TABLE fetches ADD COLUMN failing_since INTEGER;                 -- the first failure of the webinar's own
+ALTER TABLE fetches ADD COLUMN absence INTEGER NOT NULL DEFAULT 0;    -- 0 believed within limits, 1 held, 2 confirmed
+ALTER TABLE fetches ADD COLUMN absent_at INTEGER;                     -- when it turned absent; not found since
+CREATE INDEX fetches_absent ON fetches (source, absent_at) WHERE absent_at IS NOT NULL;
+CREATE INDEX fetches_ended ON fetches (id) WHERE state > 0;
+-- The version before gave up what a platform had refused a few times. It is dead now, so that it is tried once more.
+UPDATE fetches SET state = 2, failing_since = failed_at
+    WHERE state = 1 AND last_error LIKE 'it answered %';
+DELETE FROM fetch_counts;
+INSERT INTO fetch_counts (source, state, count)
+    SELECT source, state, count(*) FROM fetches GROUP BY source, state;
+
+-- What is known of asking each source's platform.
+CREATE TABLE fetch_sources (
+    source      TEXT PRIMARY KEY,
+    answered_at INTEGER, -- when a webinar was last answered
+    config      BLOB     -- digest of how the platform is asked
+) STRICT, WITHOUT ROWID;

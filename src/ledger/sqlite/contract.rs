@@ -9,8 +9,8 @@ use tokio::sync::{Notify, oneshot, watch};
 use super::job::JobKind;
 use super::transaction::WriteTx;
 use super::{
-    SqliteLedger, Threading, accept, claims, event_detail, fetches, list_events, open, prune,
-    rebuild, receipts, redrive, settle, timers, webinar_state,
+    SqliteLedger, Threading, accept, claims, event_detail, fetch_admin, fetches, list_events, open,
+    prune, rebuild, receipts, redrive, settle, timers, webinar_state,
 };
 use crate::event::{
     AccountName, AccountStatus, EventKey, FetchRequest, Millis, ReceiptId, SourceName,
@@ -18,11 +18,12 @@ use crate::event::{
 };
 use crate::ledger::{
     AccountStatuses, Browse, ClaimRequest, ClaimResult, EventDetail, EventQuery, EventStateCounts,
-    EventSummary, EventVersion, FetchClaim, FetchOutcome, FetchQueue, FetchStatus, FetchTask,
-    Intake, Lease, LedgerError, NewReceipt, Outbox, Page, RebuildRequest, RebuildResult, Rebuilds,
-    ReceiptDetail, ReceiptOutcome, ReceiptQuery, ReceiptRecord, ReceiptSummary, RecordResult,
-    Redrive, RedriveProgress, RedriveRequest, RedriveResult, Retention, Settlement, Store,
-    StoreSizes, Timers, TimersRun, WebinarKey, WebinarState,
+    EventSummary, EventVersion, FetchClaim, FetchOutcome, FetchQuery, FetchQueue, FetchRedrive,
+    FetchStatus, FetchSummary, FetchTask, Intake, Lease, LedgerError, NewReceipt, Outbox, Page,
+    RebuildRequest, RebuildResult, Rebuilds, ReceiptDetail, ReceiptOutcome, ReceiptQuery,
+    ReceiptRecord, ReceiptSummary, RecordResult, Redrive, RedriveProgress, RedriveRequest,
+    RedriveResult, Retention, Settlement, Store, StoreSizes, Timers, TimersRun, WebinarKey,
+    WebinarState,
 };
 
 /// The fencing number of every lease: the file's lock sees to it that there is one process.
@@ -169,6 +170,23 @@ impl FetchQueue for SqliteLedger {
 
     async fn fetch_statuses(&self) -> Result<BTreeMap<SourceName, FetchStatus>, LedgerError> {
         Ok(self.live.fetch_statuses())
+    }
+
+    async fn list_fetches(&self, query: FetchQuery) -> Result<Page<FetchSummary>, LedgerError> {
+        self.read(&self.api_reader, move |tx| fetch_admin::page(tx, &query)).await
+    }
+
+    async fn redrive_fetches(&self, request: FetchRedrive) -> Result<RedriveProgress, LedgerError> {
+        self.write(JobKind::Upkeep, move |tx| fetch_admin::redrive(tx, &request)).await
+    }
+
+    async fn note_fetch_config(
+        &self,
+        source: &SourceName,
+        digest: [u8; 32],
+    ) -> Result<u64, LedgerError> {
+        let source = source.clone();
+        self.write(JobKind::Upkeep, move |tx| fetch_admin::note_config(tx, &source, digest)).await
     }
 }
 

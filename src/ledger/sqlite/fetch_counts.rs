@@ -6,13 +6,14 @@ use rusqlite::Connection;
 
 use super::statements::Statements as _;
 use crate::event::SourceName;
-use crate::ledger::FetchStatus;
+use crate::ledger::{FetchState, FetchStatus};
 
 /// The counts of a source's queue, or a change of them by a job or a commit.
 #[derive(Debug, Clone, Default)]
 pub(super) struct FetchCounts {
     pending: i64,
     given_up: i64,
+    dead: i64,
     /// The last failure of a row in the queue; in a change it is known once the change is stored.
     last_error: Option<String>,
     /// Whether the change made a fetch due.
@@ -20,13 +21,18 @@ pub(super) struct FetchCounts {
 }
 
 impl FetchCounts {
-    pub(super) fn count(&mut self, given_up: bool, by: i64) {
-        *if given_up { &mut self.given_up } else { &mut self.pending } += by;
+    pub(super) fn count(&mut self, state: FetchState, by: i64) {
+        *match state {
+            FetchState::Pending => &mut self.pending,
+            FetchState::GivenUp => &mut self.given_up,
+            FetchState::Dead => &mut self.dead,
+        } += by;
     }
 
     pub(super) fn absorb(&mut self, change: &Self) {
         self.pending += change.pending;
         self.given_up += change.given_up;
+        self.dead += change.dead;
         self.last_error.clone_from(&change.last_error);
         self.due |= change.due;
     }
@@ -37,12 +43,16 @@ impl FetchCounts {
         connection: &Connection,
         source: &SourceName,
     ) -> rusqlite::Result<()> {
-        for (given_up, by) in [(false, self.pending), (true, self.given_up)] {
+        for (state, by) in [
+            (FetchState::Pending, self.pending),
+            (FetchState::GivenUp, self.given_up),
+            (FetchState::Dead, self.dead),
+        ] {
             if by != 0 {
                 connection.run(
-                    "INSERT INTO fetch_counts (source, given_up, count) VALUES (?1, ?2, ?3)
-                     ON CONFLICT (source, given_up) DO UPDATE SET count = count + excluded.count",
-                    (source, given_up, by),
+                    "INSERT INTO fetch_counts (source, state, count) VALUES (?1, ?2, ?3)
+                     ON CONFLICT (source, state) DO UPDATE SET count = count + excluded.count",
+                    (source, state, by),
                 )?;
             }
         }
@@ -54,6 +64,7 @@ impl FetchCounts {
         FetchStatus {
             pending: u64::try_from(self.pending).unwrap_or(0),
             given_up: u64::try_from(self.given_up).unwrap_or(0),
+            dead: u64::try_from(self.dead).unwrap_or(0),
             last_error: self.last_error.clone(),
         }
     }
@@ -77,11 +88,11 @@ pub(super) fn load(
     for source in sources {
         let last_error = last_error(connection, source)?;
         let mut queue = FetchCounts { last_error, ..FetchCounts::default() };
-        let counts = "SELECT given_up, count FROM fetch_counts WHERE source = ?1";
-        for (given_up, count) in
+        let counts = "SELECT state, count FROM fetch_counts WHERE source = ?1";
+        for (state, count) in
             connection.all(counts, [source], |row| Ok((row.get(0)?, row.get(1)?)))?
         {
-            queue.count(given_up, count);
+            queue.count(state, count);
         }
         queues.insert(source.clone(), queue);
     }

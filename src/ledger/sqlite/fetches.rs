@@ -8,10 +8,12 @@ use super::transaction::{ReadTx, WriteTx};
 use super::values::TimeOrZero;
 use crate::event::{ExternalAccountId, FetchCondition, FetchRequest, Millis, Policy, SourceName};
 use crate::ledger::rules::fetch::{
-    FetchFailure, FetchRow, answer_of, due_since, is_fetch_needed, request_fetch, settle_fetch,
+    ABSENCE_SPAN, FetchFailure, FetchRow, SourceFacts, due_since, is_fetch_needed, request_fetch,
+    review_outcome, settle_fetch,
 };
 use crate::ledger::{
-    EventState, FetchClaim, FetchOutcome, FetchTask, LONGEST_WAIT, LedgerError, ReceiptOutcome,
+    EventState, FetchBlame, FetchClaim, FetchOutcome, FetchState, FetchTask, LONGEST_WAIT,
+    LedgerError, NewReceipt, ReceiptContent, ReceiptOutcome, WebinarKey,
 };
 
 /// The most webinars that an operator requests in one job, so that webhooks are not delayed.
@@ -69,25 +71,36 @@ fn enqueue(
         (source, &request.webinar, account),
         |row| Ok((row.get("id")?, fetch_row(row)?)),
     )?;
-    let was_given_up = found.as_ref().map(|(_, row)| row.given_up);
-    if let Some((id, row)) = found {
-        store(tx.connection, id, &request_fetch(Some(row), at))?;
-    } else {
+    let Some((id, before)) = found else {
         let row = request_fetch(None, at);
         tx.connection.run(
             "INSERT INTO fetches (source, webinar, account, version, wanted_at)
              VALUES (?1, ?2, ?3, ?4, ?5)",
             (source, &request.webinar, account, row.version, row.requested_at),
         )?;
-    }
-    if was_given_up == Some(false) {
+        let counts = tx.effects.fetch_counts(source);
+        counts.count(row.state, 1);
+        counts.due = true;
         return Ok(());
-    }
-    let counts = tx.effects.fetch_counts(source);
-    counts.count(false, 1);
-    counts.due = true;
-    if was_given_up.is_some() {
-        counts.count(true, -1);
+    };
+    let state = before.state;
+    replace(tx, source, id, state, &request_fetch(Some(before), at))
+}
+
+/// Stores a row that was in that state. One that becomes pending wakes the source's worker.
+pub(super) fn replace(
+    tx: &mut WriteTx<'_>,
+    source: &SourceName,
+    id: i64,
+    before: FetchState,
+    row: &FetchRow,
+) -> rusqlite::Result<()> {
+    store(tx.connection, id, row)?;
+    if before != row.state {
+        let counts = tx.effects.fetch_counts(source);
+        counts.count(before, -1);
+        counts.count(row.state, 1);
+        counts.due |= due_since(row, tx.now).is_some();
     }
     Ok(())
 }
@@ -108,7 +121,7 @@ pub(super) fn claim(
     for (from, to) in [(0, 0), (1, tx.now.get()), (never.get().saturating_add(1), i64::MAX)] {
         let found = tx.connection.all(
             "SELECT * FROM fetches
-             WHERE source = ?1 AND given_up = 0 AND not_before BETWEEN ?2 AND ?3
+             WHERE source = ?1 AND state = 0 AND not_before BETWEEN ?2 AND ?3
              ORDER BY not_before, wanted_at LIMIT ?4",
             (source, from, to, rows),
             |row| {
@@ -123,14 +136,14 @@ pub(super) fn claim(
     let tasks: Vec<FetchTask> = due.into_iter().take(limit).map(|(_, task)| task).collect();
     let next_due = tx.connection.value(
         "SELECT min(not_before) FROM fetches
-         WHERE source = ?1 AND given_up = 0 AND not_before > ?2 AND not_before <= ?3",
+         WHERE source = ?1 AND state = 0 AND not_before > ?2 AND not_before <= ?3",
         (source, tx.now, never),
     )?;
     tx.live.claim_fetches(&tasks, tx.now);
     Ok(FetchClaim { tasks, next_due })
 }
 
-fn task(row: &Row<'_>) -> rusqlite::Result<FetchTask> {
+pub(super) fn task(row: &Row<'_>) -> rusqlite::Result<FetchTask> {
     let account = match row.get_ref("account")?.as_str()? {
         "" => None,
         _ => Some(row.get("account")?),
@@ -151,26 +164,80 @@ pub(super) fn settle(
     mut outcome: FetchOutcome,
 ) -> Result<Option<ReceiptOutcome>, LedgerError> {
     tx.effects.settled_fetches.push(task.id);
-    let answer = answer_of(task, &mut outcome);
-    let accepted = answer.map(|receipt| accept::accept(tx, receipt)).transpose()?;
     let found = tx.connection.first("SELECT * FROM fetches WHERE id = ?1", [task.id], fetch_row)?;
-    // An earlier call settled the task, and the worker did not get its answer.
+    let facts = source_facts(tx, task, &outcome)?;
+    review_outcome(task, found.as_ref(), &facts, &mut outcome);
+    let receipt = outcome.receipt();
+    let accepted = receipt.map(|receipt| accept::accept(tx, receipt)).transpose()?;
+    if matches!(outcome, FetchOutcome::Answered(_)) {
+        tx.connection.run(
+            "INSERT INTO fetch_sources (source, answered_at) VALUES (?1, ?2)
+             ON CONFLICT (source) DO UPDATE SET answered_at = excluded.answered_at",
+            (&task.source, tx.now),
+        )?;
+    }
+    // If it is not found, an earlier call settled the task, and the worker did not get its answer.
     let Some(before) = found else { return Ok(accepted) };
-    let row = settle_fetch(&before, task.row.version, &outcome, tx.now);
+    let row = settle_fetch(&before, task.row.version, &outcome, &facts, tx.now);
     match &row {
         Some(row) => store(tx.connection, task.id, row)?,
         None => tx.connection.run("DELETE FROM fetches WHERE id = ?1", [task.id])?,
     }
     let counts = tx.effects.fetch_counts(&task.source);
-    counts.count(before.given_up, -1);
+    counts.count(before.state, -1);
     if let Some(row) = row {
-        counts.count(row.given_up, 1);
+        counts.count(row.state, 1);
         counts.due |= due_since(&row, tx.now).is_some();
     }
     Ok(accepted)
 }
 
-fn fetch_row(row: &Row<'_>) -> rusqlite::Result<FetchRow> {
+/// Reads what the outcome needs to know of the task's source.
+fn source_facts(
+    tx: &WriteTx<'_>,
+    task: &FetchTask,
+    outcome: &FetchOutcome,
+) -> rusqlite::Result<SourceFacts> {
+    let mut facts = SourceFacts::default();
+    match outcome {
+        FetchOutcome::Retry { blame: FetchBlame::Webinar | FetchBlame::NotFound, .. } => {
+            let sql = "SELECT answered_at FROM fetch_sources WHERE source = ?1";
+            let found = tx.connection.first(sql, [&task.source], |row| row.get(0))?;
+            facts.answered_at = found.flatten();
+        }
+        FetchOutcome::GivenUp { receipt: Some(receipt), .. } => {
+            let count: i64 = tx.connection.value(
+                "SELECT count(*) FROM fetches WHERE source = ?1 AND absent_at > ?2 AND id <> ?3",
+                (&task.source, tx.now.minus(ABSENCE_SPAN), task.id),
+            )?;
+            facts.turned_absent = u64::try_from(count).unwrap_or(0);
+            facts.coming = coming(tx, receipt)?;
+        }
+        FetchOutcome::Retry { blame: FetchBlame::Source, .. }
+        | FetchOutcome::GivenUp { receipt: None, .. }
+        | FetchOutcome::Answered(_)
+        | FetchOutcome::Held { .. } => {}
+    }
+    Ok(facts)
+}
+
+/// The number of coming webinars of the account that the receipt speaks of.
+fn coming(tx: &WriteTx<'_>, receipt: &NewReceipt) -> rusqlite::Result<u64> {
+    let ReceiptContent::Changes(changes) = &receipt.content else { return Ok(0) };
+    let (Some(policy), Some(change)) = (tx.policies.get(&receipt.source), changes.first()) else {
+        return Ok(0);
+    };
+    let Ok(key) = WebinarKey::new(policy, change.account.as_ref(), &change.webinar) else {
+        return Ok(0);
+    };
+    let count: i64 = tx.connection.value(
+        "SELECT count(*) FROM webinars WHERE hubspot = ?1 AND account = ?2 AND last_at > ?3",
+        (&key.hubspot, &key.account, tx.now),
+    )?;
+    Ok(u64::try_from(count).unwrap_or(0))
+}
+
+pub(super) fn fetch_row(row: &Row<'_>) -> rusqlite::Result<FetchRow> {
     let TimeOrZero(not_before) = row.get("not_before")?;
     let reason: Option<String> = row.get("last_error")?;
     let failed_at: Option<Millis> = row.get("failed_at")?;
@@ -178,8 +245,12 @@ fn fetch_row(row: &Row<'_>) -> rusqlite::Result<FetchRow> {
         version: row.get("version")?,
         requested_at: row.get("wanted_at")?,
         not_before,
+        state: row.get("state")?,
         attempts: row.get("attempts")?,
-        given_up: row.get("given_up")?,
+        not_found: row.get("not_found")?,
+        failing_since: row.get("failing_since")?,
+        absence: row.get("absence")?,
+        absent_at: row.get("absent_at")?,
         failure: failed_at.map(|at| FetchFailure { at, reason: reason.unwrap_or_default() }),
     })
 }
@@ -188,7 +259,8 @@ fn store(connection: &Connection, id: i64, row: &FetchRow) -> rusqlite::Result<(
     let failure = row.failure.as_ref();
     connection.run(
         "UPDATE fetches SET version = ?2, wanted_at = ?3, not_before = ?4, attempts = ?5,
-             given_up = ?6, failed_at = ?7, last_error = ?8
+             state = ?6, failed_at = ?7, last_error = ?8, not_found = ?9, failing_since = ?10,
+             absence = ?11, absent_at = ?12
          WHERE id = ?1",
         (
             id,
@@ -196,9 +268,13 @@ fn store(connection: &Connection, id: i64, row: &FetchRow) -> rusqlite::Result<(
             row.requested_at,
             TimeOrZero(row.not_before),
             row.attempts,
-            row.given_up,
+            row.state,
             failure.map(|failure| failure.at),
             failure.map(|failure| &failure.reason),
+            row.not_found,
+            row.failing_since,
+            row.absence,
+            row.absent_at,
         ),
     )
 }

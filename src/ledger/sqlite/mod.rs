@@ -29,6 +29,7 @@ mod erase;
 mod event_detail;
 mod event_rows;
 mod events;
+mod fetch_admin;
 mod fetch_counts;
 mod fetches;
 mod job;

@@ -3,13 +3,13 @@
 use super::statements::Statements as _;
 use super::transaction::WriteTx;
 use crate::event::{AccountName, Millis};
-use crate::ledger::{EventState, Retention};
+use crate::ledger::{EventState, FetchState, Retention};
 
 /// The most receipts read in one piece.
 const RECEIPTS: i64 = 1_000;
 /// The most webinars deleted in one piece.
 const WEBINARS: i64 = 200;
-/// The most given up fetches deleted in one piece, for each source.
+/// The most ended fetches deleted in one piece, for each source.
 const FETCHES: i64 = 1_000;
 
 /// Deletes one piece; returns whether there may be more.
@@ -17,7 +17,10 @@ pub(super) fn prune(tx: &mut WriteTx<'_>, keep: Retention) -> rusqlite::Result<b
     let receipts_before = tx.now.minus(keep.receipts);
     let receipts = prune_receipts(tx, receipts_before)?;
     let webinars = prune_webinars(tx, tx.now.minus(keep.events))?;
-    let fetches = prune_given_up(tx, receipts_before)?;
+    let mut fetches = false;
+    for (state, span) in keep.ended_fetches() {
+        fetches |= prune_fetches(tx, state, tx.now.minus(span))?;
+    }
     Ok(receipts || webinars || fetches)
 }
 
@@ -87,20 +90,24 @@ fn prune_webinars(tx: &mut WriteTx<'_>, before: Millis) -> rusqlite::Result<bool
     Ok(!old.is_empty())
 }
 
-/// Deletes fetches that were given up longer ago than receipts are kept, and not requested since.
-fn prune_given_up(tx: &mut WriteTx<'_>, before: Millis) -> rusqlite::Result<bool> {
+/// Deletes fetches that ended in that state before then, and were not requested since.
+fn prune_fetches(
+    tx: &mut WriteTx<'_>,
+    state: FetchState,
+    before: Millis,
+) -> rusqlite::Result<bool> {
     let mut more = false;
     for source in tx.policies.keys() {
         let deleted = tx.connection.change(
             "DELETE FROM fetches WHERE id IN (
                  SELECT id FROM fetches
-                 WHERE source = ?1 AND failed_at IS NOT NULL AND failed_at < ?2 AND given_up = 1
+                 WHERE source = ?1 AND failed_at IS NOT NULL AND failed_at < ?2 AND state = ?4
                  ORDER BY failed_at LIMIT ?3)",
-            (source, before, FETCHES),
+            (source, before, FETCHES, state),
         )?;
         if deleted > 0 {
             let deleted = i64::try_from(deleted).unwrap_or(i64::MAX);
-            tx.effects.fetch_counts(source).count(true, -deleted);
+            tx.effects.fetch_counts(source).count(state, -deleted);
             more = true;
         }
     }

@@ -8,7 +8,8 @@ use crate::event::{
     AccountName, BodyHash, ExternalAccountId, ExternalEventId, Millis, ProviderId, ReceiptId,
     SourceName, WebinarId,
 };
-use crate::ledger::{EventState, InputHash, ReceiptKind, ReceiptOutcome};
+use crate::ledger::rules::fetch::AbsenceTrust;
+use crate::ledger::{EventState, FetchState, InputHash, ReceiptKind, ReceiptOutcome};
 
 /// Names the value that each type is written as, and reads the type from it.
 macro_rules! values {
@@ -54,6 +55,14 @@ values! {
             [Self::Pending, Self::Delivered, Self::Incomplete, Self::Dead, Self::Filtered];
         find(states, |state| Some(state_code(state)), code)
     };
+    FetchState: |state| fetch_state_code(*state), |code: i64| {
+        let states = [Self::Pending, Self::GivenUp, Self::Dead];
+        find(states, |state| Some(fetch_state_code(state)), code)
+    };
+    AbsenceTrust: |trust| absence_code(*trust), |code: i64| {
+        let trusts = [Self::Limited, Self::Held, Self::Confirmed];
+        find(trusts, |trust| Some(absence_code(trust)), code)
+    };
     ReceiptKind: |kind| kind_code(*kind), |code: i64| {
         find([Self::Webhook, Self::Fetched], |kind| Some(kind_code(kind)), code)
     };
@@ -72,6 +81,22 @@ fn state_code(state: EventState) -> i64 {
         EventState::Incomplete => 2,
         EventState::Dead => 3,
         EventState::Filtered => 4,
+    }
+}
+
+fn fetch_state_code(state: FetchState) -> i64 {
+    match state {
+        FetchState::Pending => 0,
+        FetchState::GivenUp => 1,
+        FetchState::Dead => 2,
+    }
+}
+
+fn absence_code(trust: AbsenceTrust) -> i64 {
+    match trust {
+        AbsenceTrust::Limited => 0,
+        AbsenceTrust::Held => 1,
+        AbsenceTrust::Confirmed => 2,
     }
 }
 

@@ -274,8 +274,8 @@ mod tests {
         Policy, RecurringMode, compile_event_expression,
     };
     use crate::ledger::{
-        ClaimedEvent, CommitObserver, DeliveryOutcome, FetchOutcome, InputHash, Policies,
-        Settlement,
+        ClaimedEvent, CommitObserver, DeliveryOutcome, FetchBlame, FetchOutcome, InputHash,
+        Policies, Settlement,
     };
 
     struct Unwatched;
@@ -361,8 +361,11 @@ mod tests {
             fetch_requests: Vec::new(),
         });
         let given_up = |receipt| FetchOutcome::GivenUp { reason: why(), receipt };
-        let later =
-            FetchOutcome::Retry { not_before: Millis::new(0), reason: why(), counted: true };
+        let later = FetchOutcome::Retry {
+            not_before: Millis::new(0),
+            reason: why(),
+            blame: FetchBlame::Webinar,
+        };
         for (kind, is_admitted) in [
             (JobKind::Receipt, false),
             (JobKind::NewData, false),

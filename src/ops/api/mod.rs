@@ -15,6 +15,7 @@ mod accounts;
 mod cursor;
 mod error;
 mod events;
+mod fetches;
 pub mod models;
 mod percent;
 mod query;
@@ -106,6 +107,8 @@ async fn dispatch(
         ApiRoute::Fetch(source, webinar) => {
             to_json(sources::fetch(ops, &source, webinar, query).await?)
         }
+        ApiRoute::Fetches => to_json(fetches::list(ops, query).await?),
+        ApiRoute::RedriveFetches => to_json(fetches::redrive(ops, query).await?),
         ApiRoute::Pause(account) => to_json(accounts::pause(ops, &account, query).await?),
         ApiRoute::Resume(account) => to_json(accounts::resume(ops, &account, query).await?),
     }

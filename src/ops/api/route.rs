@@ -22,6 +22,8 @@ pub(super) enum ApiRoute {
     ReplayReceipt(ReceiptId),
     ReplayReceipts,
     Fetch(SourceName, WebinarId),
+    Fetches,
+    RedriveFetches,
     Pause(AccountName),
     Resume(AccountName),
 }
@@ -31,7 +33,12 @@ impl ApiRoute {
     pub(super) fn is_write(&self) -> bool {
         !matches!(
             self,
-            Self::Status | Self::Events | Self::Event(_) | Self::Receipts | Self::Receipt(_)
+            Self::Status
+                | Self::Events
+                | Self::Event(_)
+                | Self::Receipts
+                | Self::Receipt(_)
+                | Self::Fetches
         )
     }
 
@@ -73,6 +80,8 @@ pub(super) fn parse_route(path: &str) -> Result<ApiRoute, ApiError> {
             let webinar = WebinarId::parse(decode_part(id)?).map_err(|_| ApiError::NotFound)?;
             Ok(ApiRoute::Fetch(source, webinar))
         }
+        ["fetches"] => Ok(ApiRoute::Fetches),
+        ["fetches", "redrive"] => Ok(ApiRoute::RedriveFetches),
         ["accounts", name, "pause"] => Ok(ApiRoute::Pause(parse_account(name)?)),
         ["accounts", name, "resume"] => Ok(ApiRoute::Resume(parse_account(name)?)),
         _ => Err(ApiError::NotFound),
@@ -139,6 +148,8 @@ mod tests {
                     WebinarId::parse("a/b").expect("an id"),
                 ),
             ),
+            ("fetches".to_owned(), ApiRoute::Fetches),
+            ("fetches/redrive".to_owned(), ApiRoute::RedriveFetches),
             ("accounts/main/pause".to_owned(), ApiRoute::Pause(main.clone())),
             ("accounts/main/resume".to_owned(), ApiRoute::Resume(main)),
         ] {
@@ -181,6 +192,8 @@ mod tests {
             "/api/v1/events/main//b",
             "/api/v1/events/main/a/b/c",
             "/api/v1/events/main/a/b/redrive/",
+            "/api/v1/fetches/",
+            "/api/v1/fetches/1",
             "/api/v1/accounts",
             "/api/v1/accounts/main",
             "/api/v1/accounts/main/delete",

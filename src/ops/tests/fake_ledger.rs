@@ -14,10 +14,10 @@ use crate::event::{
 };
 use crate::ledger::{
     AccountStatuses, Browse, EventDetail, EventQuery, EventStateCounts, EventSummary, FetchClaim,
-    FetchOutcome, FetchQueue, FetchRequest, FetchStatus, FetchTask, LedgerError, Page,
-    RebuildRequest, RebuildResult, Rebuilds, ReceiptDetail, ReceiptKind, ReceiptOutcome,
-    ReceiptQuery, ReceiptRecord, ReceiptSummary, Redrive, RedriveProgress, RedriveRequest,
-    RedriveResult, Store, StoreSizes, WebinarKey, WebinarState,
+    FetchOutcome, FetchQuery, FetchQueue, FetchRedrive, FetchRequest, FetchStatus, FetchSummary,
+    FetchTask, LedgerError, Page, RebuildRequest, RebuildResult, Rebuilds, ReceiptDetail,
+    ReceiptKind, ReceiptOutcome, ReceiptQuery, ReceiptRecord, ReceiptSummary, Redrive,
+    RedriveProgress, RedriveRequest, RedriveResult, Store, StoreSizes, WebinarKey, WebinarState,
 };
 use crate::receive::tests::fake_intake::{account, source};
 
@@ -118,6 +118,18 @@ impl FetchQueue for FakeLedger {
 
     async fn fetch_statuses(&self) -> Result<BTreeMap<SourceName, FetchStatus>, LedgerError> {
         Ok(BTreeMap::new())
+    }
+
+    async fn list_fetches(&self, _: FetchQuery) -> Result<Page<FetchSummary>, LedgerError> {
+        unreachable!("the test fetches nothing")
+    }
+
+    async fn redrive_fetches(&self, _: FetchRedrive) -> Result<RedriveProgress, LedgerError> {
+        unreachable!("the test fetches nothing")
+    }
+
+    async fn note_fetch_config(&self, _: &SourceName, _: [u8; 32]) -> Result<u64, LedgerError> {
+        unreachable!("the test fetches nothing")
     }
 
     fn release_fetch(&self, _: &FetchTask) {

@@ -31,6 +31,7 @@ bridge_delivery_latency_seconds histogram
 bridge_events gauge
 bridge_events_dead_total counter
 bridge_events_delivered_total counter
+bridge_fetch_dead gauge
 bridge_fetch_pending gauge
 bridge_hubspot_request_duration_seconds histogram
 bridge_hubspot_requests_total counter
@@ -117,7 +118,7 @@ fn facts_appear_in_their_families() {
     clone.set_oldest_pending(&account(), Some(Duration::from_secs(9)));
     clone.set_paused(&account(), Some(PauseReason::Forbidden));
     clone.set_lease_held(&account(), true);
-    clone.set_fetch_pending(&source(), 2);
+    clone.set_fetches(&source(), 2, 1);
     clone.set_store_sizes(10, 20, 30);
 
     let text = metrics.render();
@@ -140,6 +141,7 @@ fn facts_appear_in_their_families() {
         "bridge_account_paused{hubspot=\"main\",reason=\"operator\"} 0",
         "bridge_lease_held{hubspot=\"main\"} 1",
         "bridge_fetch_pending{source=\"acme\"} 2",
+        "bridge_fetch_dead{source=\"acme\"} 1",
         "bridge_store_bytes 10",
         "bridge_store_free_bytes 20",
         "bridge_wal_bytes 30",

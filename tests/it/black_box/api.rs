@@ -14,10 +14,14 @@ const NO_RECEIPT: &str = "00000000-0000-7000-8000-000000000000";
 async fn private_listener_answers_as_in_the_snapshot() {
     let mut scenario = Scenario::new();
     let mut snapshot = Snapshot::new("api.empty.txt");
-    for line in ["status", "events", "receipts"] {
+    for line in ["status", "events", "receipts", "fetches"] {
         scenario.ask(&mut snapshot, &format!("GET /api/v1/{line}")).await;
     }
-    for line in ["POST /api/v1/events/redrive", "POST /api/v1/receipts/replay"] {
+    for line in [
+        "POST /api/v1/events/redrive",
+        "POST /api/v1/receipts/replay",
+        "POST /api/v1/fetches/redrive",
+    ] {
         scenario.ask(&mut snapshot, line).await;
     }
     snapshot.check();
@@ -132,6 +136,14 @@ async fn refusing(scenario: &mut Scenario) {
         &format!("POST /api/v1/receipts/{NO_RECEIPT}/replay"),
         "POST /api/v1/receipts/replay?outcome=ignored",
         "POST /api/v1/receipts/replay?source=nobody",
+        "POST /api/v1/fetches",
+        "GET /api/v1/fetches/redrive",
+        "GET /api/v1/fetches?source=nobody",
+        "GET /api/v1/fetches?state=alive",
+        "GET /api/v1/fetches?limit=0",
+        "GET /api/v1/fetches?cursor=nonsense",
+        "POST /api/v1/fetches/redrive?source=nobody",
+        "POST /api/v1/fetches/redrive?state=dead",
         "POST /api/v1/sources/nobody/webinars/1/fetch",
         "POST /api/v1/sources/No%2Fname/webinars/1/fetch",
         "POST /api/v1/sources/zoom/webinars/1/fetch",
@@ -208,7 +220,16 @@ async fn changing(scenario: &mut Scenario) {
     scenario.ask(&mut snapshot, "POST /api/v1/receipts/replay").await;
     scenario.ask(&mut snapshot, "POST /api/v1/receipts/replay?source=zoom&outcome=accepted").await;
     scenario.settled().await;
-    // Asked again before the platform answers, it stays one fetch.
+    // Refused once, it is asked about again in five minutes.
+    for line in [
+        "GET /api/v1/fetches",
+        "GET /api/v1/fetches?source=zoom-api&state=pending&limit=1",
+        "GET /api/v1/fetches?state=dead",
+        "GET /api/v1/fetches?source=zoom&state=given_up",
+        "POST /api/v1/fetches/redrive?source=zoom-api",
+    ] {
+        scenario.ask(&mut snapshot, line).await;
+    }
     scenario.ask(&mut snapshot, "POST /api/v1/sources/zoom-api/webinars/9/fetch").await;
     // Seen before, each in its way.
     for body in [

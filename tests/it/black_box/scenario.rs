@@ -120,7 +120,7 @@ impl Scenario {
         // It answers for 8 and fails for 9.
         let known = webinar(8, "Told by the platform");
         self.platform.answer("/v2/webinars/8?show_previous_occurrences=true", known);
-        self.platform.fail("/v2/webinars/9?show_previous_occurrences=true", 503);
+        self.platform.fail("/v2/webinars/9?show_previous_occurrences=true", 402);
         let eighth = of_account(updated(8, json!({ "topic": "Eighth" }), THEN), "acct-api");
         self.deliver("zoom-api", &eighth).await;
         eventually("the platform answered for the first", async || {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 use webinar_bridge::event::Millis;
-use webinar_bridge::ledger::{FETCH_CLAIM, FetchOutcome, FetchTask, ReceiptKind};
+use webinar_bridge::ledger::{FETCH_CLAIM, FetchBlame, FetchOutcome, FetchTask, ReceiptKind};
 
 use super::back_end::BackEnd;
 use super::contract::*;
@@ -160,7 +160,7 @@ impl<B: BackEnd> World<B> {
             End::Later(count) => FetchOutcome::Retry {
                 not_before: self.now.plus(Duration::from_mins(count.unsigned_abs())),
                 reason: "later".into(),
-                counted: is_own(count),
+                blame: if is_own(count) { FetchBlame::Webinar } else { FetchBlame::Source },
             },
             End::GivenUp => FetchOutcome::GivenUp { reason: "never".into(), receipt: None },
         };

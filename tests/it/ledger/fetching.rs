@@ -8,9 +8,9 @@ use webinar_bridge::event::{
 };
 use webinar_bridge::ledger::rules::fetch::FetchRow;
 use webinar_bridge::ledger::{
-    EventStateCounts, FetchClaim, FetchCondition, FetchOutcome, FetchRequest, FetchStatus,
-    FetchTask, LONGEST_WAIT, Ledger, NewReceipt, Policies, ReceiptContent, ReceiptKind,
-    ReceiptOutcome, ReceiptQuery, Retention, WebinarKey,
+    EventStateCounts, FetchBlame, FetchClaim, FetchCondition, FetchOutcome, FetchRequest,
+    FetchStatus, FetchTask, LONGEST_WAIT, Ledger, NewReceipt, Policies, ReceiptContent,
+    ReceiptKind, ReceiptOutcome, ReceiptQuery, Retention, WebinarKey,
 };
 
 use super::back_end::BackEnd;
@@ -51,7 +51,11 @@ pub(super) fn answered(seed: &str, changes: Vec<Change>) -> FetchOutcome {
 }
 
 fn later(at: Millis) -> FetchOutcome {
-    FetchOutcome::Retry { not_before: at, reason: "it asks too much".into(), counted: true }
+    FetchOutcome::Retry {
+        not_before: at,
+        reason: "it asks too much".into(),
+        blame: FetchBlame::Webinar,
+    }
 }
 
 pub(super) fn given_up(receipt: Option<NewReceipt>) -> FetchOutcome {
@@ -303,7 +307,11 @@ pub(super) async fn given_up_fetch_is_shown_until_it_is_requested_again<B: BackE
     );
     let batch = super::claim(&ledger, super::NOW).await;
     assert_eq!(super::input(&batch[0])["eventCancelled"], true, "it follows from the answer");
-    let shown = FetchStatus { given_up: 1, pending: 0, last_error: Some("it is not there".into()) };
+    let shown = FetchStatus {
+        given_up: 1,
+        last_error: Some("it is not there".into()),
+        ..FetchStatus::default()
+    };
     assert_eq!((status(&ledger).await, due(&ledger).await), (shown.clone(), Vec::new()));
     // A worker that got no answer settles again.
     assert_eq!(settle(&ledger, &first, given_up(receipt)).await, Some(ReceiptOutcome::Duplicate));
@@ -396,8 +404,11 @@ pub(super) async fn last_error_is_one_of_a_fetch_that_remains<B: BackEnd>() {
     let ledger = back_end.open(policies());
     want(&ledger, ["1", "2"].map(always).into()).await;
     let tasks = due(&ledger).await;
-    let failed =
-        |why: &str| FetchOutcome::Retry { not_before: NOON, reason: why.into(), counted: true };
+    let failed = |why: &str| FetchOutcome::Retry {
+        not_before: NOON,
+        reason: why.into(),
+        blame: FetchBlame::Webinar,
+    };
     settle(&ledger, &tasks[0], failed("first")).await;
     back_end.clock().set(minutes(1));
     settle(&ledger, &tasks[1], failed("second")).await;

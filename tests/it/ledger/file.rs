@@ -6,8 +6,8 @@ use webinar_bridge::event::Millis;
 use webinar_bridge::ledger::erasure::EmailAddress;
 use webinar_bridge::ledger::sqlite::{OpenError, SqliteLedger, backup, erase};
 use webinar_bridge::ledger::{
-    EventQuery, EventState, EventStateCounts, FetchOutcome, FetchStatus, LedgerError, NewReceipt,
-    ReceiptOutcome, RedriveRequest, Retention,
+    EventQuery, EventState, EventStateCounts, FetchBlame, FetchOutcome, FetchStatus, LedgerError,
+    NewReceipt, ReceiptOutcome, RedriveRequest, Retention,
 };
 
 use super::browsing::{all, five, ids};
@@ -84,7 +84,7 @@ async fn erasure_covers_the_queue_and_a_copy_keeps_it() {
     let failed = FetchOutcome::Retry {
         not_before: NOON,
         reason: format!("403: {person} may not"),
-        counted: true,
+        blame: FetchBlame::Webinar,
     };
     settle_fetch(&ledger, &tasks[0], failed).await;
     let mut answer = fetched("b", vec![created("2", "Two", NOON)]);

@@ -5,6 +5,7 @@
 mod accepting;
 mod back_end;
 mod browsing;
+mod dead_fetches;
 mod delivery;
 mod fetch_model;
 mod fetching;
@@ -81,6 +82,12 @@ macro_rules! suite {
                     late_revocation_leaves_the_new_claim,
                     redrive_of_all_dead_events_sends_nothing_else,
                     redrive_can_leave_out_past_events;
+                dead_fetches:
+                    fetch_that_fails_for_a_week_is_dead_and_shown,
+                    dead_fetch_redriven_has_another_week,
+                    dead_fetch_is_tried_once_more_when_its_source_changes,
+                    fourth_webinar_that_turns_absent_within_a_day_waits_for_a_person,
+                    fetches_are_listed_by_pages_source_and_state;
                 fetching:
                     requested_fetch_is_due_with_its_receipt_and_claimed_once,
                     duplicate_requests_nothing_but_ignored_and_quarantined_may,

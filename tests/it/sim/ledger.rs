@@ -10,11 +10,12 @@ use webinar_bridge::event::{
 };
 use webinar_bridge::ledger::{
     AccountStatuses, Browse, ClaimRequest, ClaimResult, EventDetail, EventQuery, EventStateCounts,
-    EventSummary, EventVersion, FetchClaim, FetchOutcome, FetchQueue, FetchRequest, FetchStatus,
-    FetchTask, Intake, Lease, Ledger, LedgerError, NewReceipt, Outbox, Page, RebuildRequest,
-    RebuildResult, Rebuilds, ReceiptDetail, ReceiptOutcome, ReceiptQuery, ReceiptRecord,
-    ReceiptSummary, RecordResult, Redrive, RedriveProgress, RedriveRequest, RedriveResult,
-    Retention, Settlement, Store, StoreSizes, Timers, TimersRun, WebinarKey, WebinarState,
+    EventSummary, EventVersion, FetchClaim, FetchOutcome, FetchQuery, FetchQueue, FetchRedrive,
+    FetchRequest, FetchStatus, FetchSummary, FetchTask, Intake, Lease, Ledger, LedgerError,
+    NewReceipt, Outbox, Page, RebuildRequest, RebuildResult, Rebuilds, ReceiptDetail,
+    ReceiptOutcome, ReceiptQuery, ReceiptRecord, ReceiptSummary, RecordResult, Redrive,
+    RedriveProgress, RedriveRequest, RedriveResult, Retention, Settlement, Store, StoreSizes,
+    Timers, TimersRun, WebinarKey, WebinarState,
 };
 
 use super::fault_injector::FaultInjector;
@@ -277,6 +278,26 @@ impl<L: Ledger> FetchQueue for FaultyLedger<L> {
 
     async fn fetch_statuses(&self) -> Result<BTreeMap<SourceName, FetchStatus>, LedgerError> {
         self.inner.fetch_statuses().await
+    }
+
+    async fn list_fetches(&self, query: FetchQuery) -> Result<Page<FetchSummary>, LedgerError> {
+        self.inner.list_fetches(query).await
+    }
+
+    async fn redrive_fetches(&self, request: FetchRedrive) -> Result<RedriveProgress, LedgerError> {
+        self.before("redrive fetches").await?;
+        let done = self.inner.redrive_fetches(request).await;
+        self.or_unknown("redrove fetches", done).await
+    }
+
+    async fn note_fetch_config(
+        &self,
+        source: &SourceName,
+        digest: [u8; 32],
+    ) -> Result<u64, LedgerError> {
+        self.before("note how a platform is asked").await?;
+        let done = self.inner.note_fetch_config(source, digest).await;
+        self.or_unknown("noted how a platform is asked", done).await
     }
 
     fn release_fetch(&self, task: &FetchTask) {

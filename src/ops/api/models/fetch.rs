@@ -3,6 +3,16 @@
 use serde::{Deserialize, Serialize};
 
 use crate::event::SourceName;
+use crate::ledger::FetchSummary;
+
+/// A page of `GET /fetches`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FetchListModel {
+    /// What platforms are to be asked, newest first.
+    pub fetches: Vec<FetchSummary>,
+    /// The cursor of the next page; none at the end.
+    pub next: Option<String>,
+}
 
 /// `POST /sources/{source}/webinars/{id}/fetch`: a fetch was requested.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

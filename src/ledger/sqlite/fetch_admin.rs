@@ -1,0 +1,93 @@
+//! What operators see of the queue of fetches, and what they do with dead ones.
+
+use super::fetches::{fetch_row, replace, task};
+use super::statements::{MAX_ROWS_READ, Statements as _, read_page};
+use super::transaction::{ReadTx, WriteTx};
+use crate::event::SourceName;
+use crate::ledger::rules::fetch::{FetchRow, redrive_fetch, try_once_more};
+use crate::ledger::{
+    FetchQuery, FetchRedrive, FetchState, FetchSummary, LedgerError, PAGE_MAX, Page,
+    RedriveProgress,
+};
+
+/// The most fetches redriven in one piece, so that webhooks are not delayed.
+const PIECE: usize = 500;
+
+/// A page of the queue, the newest rows first.
+pub(super) fn page(tx: &ReadTx<'_>, query: &FetchQuery) -> Result<Page<FetchSummary>, LedgerError> {
+    let sql = match query.state {
+        Some(FetchState::GivenUp | FetchState::Dead) => {
+            "SELECT * FROM fetches INDEXED BY fetches_ended
+             WHERE state > 0 AND id < ?1 ORDER BY id DESC"
+        }
+        Some(FetchState::Pending) | None => "SELECT * FROM fetches WHERE id < ?1 ORDER BY id DESC",
+    };
+    let mut statement = tx.connection.prepare_cached(sql)?;
+    let rows = statement.query([query.after.unwrap_or(i64::MAX)])?;
+    read_page(rows, query.limit.clamp(1, PAGE_MAX), MAX_ROWS_READ, |row| {
+        let task = task(row)?;
+        let is_wanted = query.source.as_ref().is_none_or(|wanted| *wanted == task.source)
+            && query.state.is_none_or(|wanted| wanted == task.row.state);
+        Ok(is_wanted.then(|| task.into()))
+    })
+}
+
+/// Makes a piece of the dead fetches pending.
+pub(super) fn redrive(
+    tx: &mut WriteTx<'_>,
+    request: &FetchRedrive,
+) -> Result<RedriveProgress, LedgerError> {
+    let Page { items: dead, next } = dead(tx, request, PIECE)?;
+    for (id, source, row) in &dead {
+        replace(tx, source, *id, row.state, &redrive_fetch(row.clone(), tx.now))?;
+    }
+    Ok(RedriveProgress { redriven: dead.len() as u64, next })
+}
+
+/// Notes how the source is configured; tries its dead fetches once more if that changed.
+pub(super) fn note_config(
+    tx: &mut WriteTx<'_>,
+    source: &SourceName,
+    digest: [u8; 32],
+) -> Result<u64, LedgerError> {
+    let sql = "SELECT config FROM fetch_sources WHERE source = ?1";
+    let found: Option<Option<[u8; 32]>> = tx.connection.first(sql, [source], |row| row.get(0))?;
+    if found.flatten() == Some(digest) {
+        return Ok(0);
+    }
+    tx.connection.run(
+        "INSERT INTO fetch_sources (source, config) VALUES (?1, ?2)
+         ON CONFLICT (source) DO UPDATE SET config = excluded.config",
+        (source, digest),
+    )?;
+    let request = FetchRedrive { source: Some(source.clone()), after: None };
+    let Page { items: dead, next: _ } = dead(tx, &request, usize::MAX)?;
+    for (id, source, row) in &dead {
+        replace(tx, source, *id, row.state, &try_once_more(row.clone()))?;
+    }
+    Ok(dead.len() as u64)
+}
+
+type DeadFetch = (i64, SourceName, FetchRow);
+
+/// A piece of the dead fetches of sources in the configuration.
+fn dead(
+    tx: &WriteTx<'_>,
+    request: &FetchRedrive,
+    limit: usize,
+) -> Result<Page<DeadFetch>, LedgerError> {
+    let mut statement = tx.connection.prepare_cached(
+        "SELECT * FROM fetches INDEXED BY fetches_ended
+         WHERE state > 0 AND state = 2 AND id > ?1 ORDER BY id",
+    )?;
+    let rows = statement.query([request.after.unwrap_or(0)])?;
+    read_page(rows, limit, usize::MAX, |row| {
+        let source: SourceName = row.get("source")?;
+        let is_wanted = request.source.as_ref().is_none_or(|wanted| *wanted == source)
+            && tx.policies.contains_key(&source);
+        if !is_wanted {
+            return Ok(None);
+        }
+        Ok(Some((row.get("id")?, source, fetch_row(row)?)))
+    })
+}
