@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use secrecy::SecretString;
+use serde_json::value::RawValue;
 use tokio::time::Instant;
 use tracing::{info, warn};
 use url::Url;
@@ -49,6 +50,28 @@ struct ClientState {
     suspect: Option<WebinarId>,
     /// When the platform last answered about a webinar.
     answered_at: Option<Millis>,
+}
+
+/// An answer, with the time of its request.
+#[derive(Debug)]
+pub(super) struct TimedAnswer {
+    /// Body.
+    pub(super) body: Box<RawValue>,
+    /// When it was asked, by our clock.
+    pub(super) asked_at: Millis,
+    /// When it was asked, by the platform's clock.
+    pub(super) platform_asked_at: Millis,
+}
+
+/// When a request was made by the platform's clock, which its `Date` tells.
+///
+/// `Date` has seconds only (RFC 9110, 5.6.7) and is of some moment between the request and the answer. While it lies within
+/// a second of those, our time is as right and more exact. Else the request is as long before `Date` as it can be.
+fn platform_time(asked_at: Millis, answered_at: Millis, date: Option<Millis>) -> Millis {
+    const SECOND: Duration = Duration::from_secs(1);
+    let Some(date) = date else { return asked_at };
+    let is_ours = date.plus(SECOND) >= asked_at.minus(SECOND) && date <= answered_at.plus(SECOND);
+    if is_ours { asked_at } else { date.minus(answered_at.since(asked_at)) }
 }
 
 /// A time in which no call is made, since any would fail.
@@ -147,7 +170,7 @@ impl PlatformClient {
     ///
     /// # Cancel safety
     /// A cancelled call may have been answered; it may be made again.
-    pub(super) async fn get(&self, url: Url) -> Result<PlatformAnswer, PlatformError> {
+    pub(super) async fn get(&self, url: Url) -> Result<TimedAnswer, PlatformError> {
         let auth = self.auth_header().await?;
         let mut result = self.call(&url, &auth).await;
         if let Err(PlatformError::Failed(failure)) = &result
@@ -175,7 +198,7 @@ impl PlatformClient {
         self.tokens.auth_header().await.map_err(|failure| self.hold(failure))
     }
 
-    async fn call(&self, url: &Url, auth: &AuthHeader) -> Result<PlatformAnswer, PlatformError> {
+    async fn call(&self, url: &Url, auth: &AuthHeader) -> Result<TimedAnswer, PlatformError> {
         let mut headers: Vec<(Cow<'static, str>, SecretString)> =
             vec![(auth.name.into(), auth.value())];
         let more = self.headers.iter();
@@ -190,7 +213,13 @@ impl PlatformClient {
         };
         let mut permit = self.rate_limiter.acquire().await;
         permit.begin();
-        judge(self.http.send(request).await)
+        let asked_at = self.clock.now();
+        let result = self.http.send(request).await;
+        let answered_at = self.clock.now();
+        // Here is every time that the platform's own clock shows (`Date`), beside ours.
+        let PlatformAnswer { body, date } = judge(result)?;
+        let platform_asked_at = platform_time(asked_at, answered_at, date);
+        Ok(TimedAnswer { body, asked_at, platform_asked_at })
     }
 
     /// Records a failure that any other call would share.
@@ -245,6 +274,23 @@ mod tests {
         async fn send(&self, _request: HttpRequest) -> Result<HttpResponse, TransportError> {
             Ok(HttpResponse { status: 503, ..HttpResponse::default() })
         }
+    }
+
+    /// M11.
+    #[test]
+    fn platform_time_is_ours_unless_the_clocks_differ_by_more_than_a_second() {
+        let ms = Millis::new;
+        let at = |asked: i64, answered: i64, date: Option<i64>| {
+            platform_time(ms(asked), ms(answered), date.map(ms)).get()
+        };
+        assert_eq!(at(5_300, 5_400, None), 5_300);
+        for date in [4_000, 5_000, 6_000] {
+            assert_eq!(at(5_300, 5_400, Some(date)), 5_300, "{date}");
+        }
+        assert_eq!(at(5_300, 9_400, Some(10_000)), 5_300, "a slow answer");
+        // Their clock is an hour behind, or ahead.
+        assert_eq!(at(3_605_300, 3_605_400, Some(5_000)), 4_900);
+        assert_eq!(at(5_300, 5_400, Some(3_605_000)), 3_604_900);
     }
 
     #[tokio::test(start_paused = true)]

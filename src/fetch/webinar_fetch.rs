@@ -27,27 +27,12 @@ pub(super) struct WebinarFetch<'a> {
     pub(super) task: &'a FetchTask,
 }
 
-/// All answers, with the time of the first request by our clock, and of its response by the platform's.
+/// All answers, with the time of the first request.
+#[derive(Default)]
 struct CollectedAnswers {
     answers: BTreeMap<String, Box<RawValue>>,
-    requested_at: Millis,
-    platform_date: Option<Millis>,
-}
-
-impl CollectedAnswers {
-    /// The time at which the answers were true.
-    ///
-    /// The platform's `Date` has seconds only (RFC 9110, 5.6.7). If its second counted from its beginning, an answer
-    /// would lose to the very webhook that caused the fetch, and two answers of one second would be equally old. The
-    /// answer holds the state at the time of the request; so that time counts if it is within the second, and also
-    /// without a date. The time at which all answers are complete would be later than changes that they do not hold,
-    /// and than the next request.
-    fn valid_at(&self, now: Millis) -> Millis {
-        const SECOND: Duration = Duration::from_secs(1);
-        let Self { requested_at, platform_date: date, .. } = *self;
-        let is_within = |date: Millis| date <= requested_at && requested_at < date.plus(SECOND);
-        date.map_or(requested_at, |date| if is_within(date) { requested_at } else { date }).min(now)
-    }
+    /// By our clock, and by the platform's.
+    asked_at: Option<(Millis, Millis)>,
 }
 
 impl WebinarFetch<'_> {
@@ -61,7 +46,7 @@ impl WebinarFetch<'_> {
         match self.collect_answers(api).await {
             Ok(collected) => {
                 self.client.record_answer();
-                self.record_answers(&collected)
+                self.record_answers(api, &collected)
             }
             Err(outcome) => outcome,
         }
@@ -72,9 +57,7 @@ impl WebinarFetch<'_> {
         &self,
         api: &dyn PlatformApi,
     ) -> Result<CollectedAnswers, FetchOutcome> {
-        let requested_at = self.settings.clock.now();
-        let mut collected =
-            CollectedAnswers { answers: BTreeMap::new(), requested_at, platform_date: None };
+        let mut collected = CollectedAnswers::default();
         for _ in 0..MAX_REQUESTS {
             let answers: ApiAnswers<'_> =
                 collected.answers.iter().map(|(name, answer)| (name.clone(), &**answer)).collect();
@@ -89,7 +72,8 @@ impl WebinarFetch<'_> {
             };
             let answer = match self.client.get(request.url).await {
                 Ok(answer) => {
-                    collected.platform_date = collected.platform_date.or(answer.date);
+                    let asked_at = (answer.asked_at, answer.platform_asked_at);
+                    collected.asked_at.get_or_insert(asked_at);
                     answer.body
                 }
                 Err(PlatformError::NotFound | PlatformError::Forbidden)
@@ -135,16 +119,21 @@ impl WebinarFetch<'_> {
         self.retry_later(wait, failure.reason, blame)
     }
 
-    fn record_answers(&self, collected: &CollectedAnswers) -> FetchOutcome {
+    /// The answers hold the state at the time of the request, but perhaps not what happened shortly before. So they count
+    /// from before that lag, and lose to any webhook about it.
+    fn record_answers(&self, api: &dyn PlatformApi, collected: &CollectedAnswers) -> FetchOutcome {
         let answers = collected.answers.iter().map(|(name, answer)| (name.clone(), &**answer));
         let now = self.settings.clock.now();
-        FetchOutcome::Answered(Box::new(self.build_receipt(&FetchedAnswers {
+        let (asked_at, platform_asked_at) = collected.asked_at.unwrap_or((now, now));
+        let receipt = self.build_receipt(&FetchedAnswers {
             webinar: self.task.webinar.clone(),
             account: self.account(),
-            at: collected.valid_at(now),
+            at: platform_asked_at.minus(api.lag()),
+            asked_at: Some(platform_asked_at),
             gone: false,
             answers: answers.collect(),
-        })))
+        });
+        FetchOutcome::Answered { receipt: Box::new(receipt), asked_at, lag: api.lag() }
     }
 
     /// Decides on the outcome when the platform has no such webinar, or does not have it yet.
@@ -155,10 +144,12 @@ impl WebinarFetch<'_> {
             let wait = verdict::short_backoff(tries, (self.settings.random)());
             return self.retry_later(wait, format!("{reason} yet"), FetchBlame::NotFound);
         }
+        let now = self.settings.clock.now();
         let receipt = self.build_receipt(&FetchedAnswers {
             webinar: self.task.webinar.clone(),
             account: self.account(),
-            at: self.settings.clock.now(),
+            at: now.minus(api.lag()),
+            asked_at: Some(now),
             gone: true,
             answers: ApiAnswers::new(),
         });
@@ -244,29 +235,5 @@ impl WebinarFetch<'_> {
 
     fn retry_later(&self, wait: Duration, reason: String, blame: FetchBlame) -> FetchOutcome {
         FetchOutcome::Retry { not_before: self.settings.clock.now().plus(wait), reason, blame }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn valid_at_request_within_the_dates_second_is_the_requests_time() {
-        let ms = Millis::new;
-        let at = |asked: i64, date: Option<i64>, now: i64| {
-            let (requested_at, date) = (ms(asked), date.map(ms));
-            CollectedAnswers { answers: BTreeMap::new(), requested_at, platform_date: date }
-                .valid_at(ms(now))
-                .get()
-        };
-        assert_eq!(at(5_300, Some(5_000), 5_400), 5_300);
-        assert_eq!(at(5_000, Some(5_000), 5_001), 5_000);
-        assert_eq!(at(5_999, Some(5_000), 6_100), 5_999);
-        // The request waited for the rate limiter, or the clocks differ.
-        assert_eq!(at(4_900, Some(5_000), 5_100), 5_000);
-        assert_eq!(at(4_900, Some(9_000), 5_100), 5_100);
-        assert_eq!(at(6_000, Some(5_000), 6_100), 5_000);
-        assert_eq!(at(5_300, None, 5_400), 5_300);
     }
 }

@@ -154,7 +154,7 @@ impl FetchWorker {
             WebinarFetch { settings: &self.settings, client: &self.lister.client, task: &task };
         let outcome = fetch.run().await;
         match &outcome {
-            FetchOutcome::Answered(_) => {}
+            FetchOutcome::Answered { .. } => {}
             FetchOutcome::Retry { reason, .. } => {
                 tracing::info!(source.name = %source, webinar = %task.webinar, reason, "the fetch is repeated later");
             }

@@ -132,7 +132,15 @@ pub struct FetchClaim {
 #[derive(Debug, Clone)]
 pub enum FetchOutcome {
     /// The platform answered.
-    Answered(Box<NewReceipt>),
+    Answered {
+        /// The answer.
+        receipt: Box<NewReceipt>,
+        /// When it was asked, by our clock.
+        asked_at: Millis,
+        /// How late the platform's API may be: the answer may not show what happened within that time before it was asked.
+        /// A webinar of which a webhook arrived within it, or since, is asked about once more when it is over.
+        lag: Duration,
+    },
     /// Retry after `not_before`.
     Retry {
         /// The earliest next attempt; [`super::LONGEST_WAIT`] from now at the latest.
@@ -161,7 +169,7 @@ impl FetchOutcome {
     #[must_use]
     pub fn receipt(&self) -> Option<&NewReceipt> {
         match self {
-            Self::Answered(receipt) => Some(receipt),
+            Self::Answered { receipt, .. } => Some(receipt),
             Self::GivenUp { receipt, .. } => receipt.as_deref(),
             Self::Retry { .. } | Self::Held { .. } => None,
         }
@@ -169,7 +177,7 @@ impl FetchOutcome {
 
     pub(super) fn receipt_mut(&mut self) -> Option<&mut NewReceipt> {
         match self {
-            Self::Answered(receipt) => Some(receipt),
+            Self::Answered { receipt, .. } => Some(receipt),
             Self::GivenUp { receipt, .. } => receipt.as_deref_mut(),
             Self::Retry { .. } | Self::Held { .. } => None,
         }
@@ -193,6 +201,8 @@ pub enum FetchBlame {
 pub enum FetchState {
     /// Yes, now or later.
     Pending,
+    /// It was answered, and is asked about once more, since a webhook came near the question.
+    Answered,
     /// Not until it is requested again: the platform has no such webinar.
     GivenUp,
     /// Not until it is requested again or redriven: it failed for a week, or a person must confirm that the platform has
@@ -274,7 +284,7 @@ pub struct FetchRedrive {
 /// The state of a source's queue.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FetchStatus {
-    /// Webinars to fetch, due or not, claimed or not.
+    /// Webinars to fetch, due or not, claimed or not; without those that were answered and are asked about once more.
     pub pending: u64,
     /// Webinars that were given up and not requested again.
     pub given_up: u64,

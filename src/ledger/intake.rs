@@ -1,11 +1,11 @@
 //! Accepting receipts.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
-use super::{LedgerError, ReceiptSummary};
+use super::{LedgerError, ReceiptSummary, WebinarKey};
 use crate::event::{
     BodyHash, Change, FetchRequest, Millis, Policy, ProviderId, ReceiptId, SourceName,
 };
@@ -98,6 +98,21 @@ pub enum ReceiptContent {
     Ignored,
     /// Authentic but not understood; stored for replaying. The text is for operators.
     Quarantined(String),
+}
+
+impl NewReceipt {
+    /// The webinars that the receipt's changes are about, under today's policy of its source.
+    pub(super) fn webinar_keys(&self, policies: &Policies) -> BTreeSet<WebinarKey> {
+        let (ReceiptContent::Changes(changes), Some(policy)) =
+            (&self.content, policies.get(&self.source))
+        else {
+            return BTreeSet::new();
+        };
+        let key = |change: &Change| {
+            WebinarKey::new(policy, change.account.as_ref(), &change.webinar).ok()
+        };
+        changes.iter().filter_map(key).collect()
+    }
 }
 
 impl ReceiptContent {

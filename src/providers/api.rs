@@ -30,6 +30,12 @@ pub trait PlatformApi: Send + Sync {
         answers: &ApiAnswers<'_>,
     ) -> Result<Option<PlatformRequest>, String>;
 
+    /// How late the API may be: its answers may not show yet what happened within that time before the request. No
+    /// platform known here documents it; a minute is more than was seen.
+    fn lag(&self) -> Duration {
+        Duration::from_mins(1)
+    }
+
     /// Whether a webinar that the API does not know, for good, is reported as gone ([`FetchedAnswers::gone`]).
     fn gone_means_cancelled(&self) -> bool {
         true
@@ -153,9 +159,11 @@ pub struct FetchedAnswers<'a> {
     pub webinar: WebinarId,
     /// The platform's account, if it was known before.
     pub account: Option<ExternalAccountId>,
-    /// Time of the answers by the platform's clock: the first answer's `Date`; within its second, or without it, the
-    /// time of the request. Never later than our time.
+    /// Time from which the answers count where they show no other: the time of the request less the API's lag.
     pub at: Millis,
+    /// Time of the first request by the platform's clock; none in receipts of versions before 0.3.
+    #[serde(default)]
+    pub asked_at: Option<Millis>,
     /// Whether the platform has no such webinar, for good.
     pub gone: bool,
     /// The answers.
@@ -196,9 +204,15 @@ impl<'a> FetchedAnswers<'a> {
         let kind = if cancelled { ChangeKind::Cancelled } else { ChangeKind::Updated };
         let mut change = Change::new(webinar.clone(), kind);
         change.account.clone_from(&self.account);
-        change.occurred_at = Some(if cancelled { self.at } else { second });
+        change.occurred_at = Some(if cancelled { self.asked_at() } else { second });
         change.whole.cancelled = Some(cancelled);
         change
+    }
+
+    /// Time of the request, by the platform's clock.
+    #[must_use]
+    pub fn asked_at(&self) -> Millis {
+        self.asked_at.unwrap_or(self.at)
     }
 
     /// An answer by name; none if it is missing or was skipped.

@@ -33,6 +33,7 @@ pub struct PlatformHandler {
 struct PlatformState {
     answers: BTreeMap<String, Value>,
     statuses: BTreeMap<String, u16>,
+    delays: BTreeMap<String, Duration>,
     /// Number of tokens issued; only the last is valid.
     tokens: u32,
     limit: Option<(usize, Duration)>,
@@ -70,6 +71,11 @@ impl PlatformServer {
     /// Sets an error status for this path and query.
     pub fn fail(&self, path: &str, status: u16) {
         self.handler.state().statuses.insert(path.to_owned(), status);
+    }
+
+    /// Sets how long the answer to this path and query takes to arrive; it shows the state at the time of the request.
+    pub fn delay(&self, path: &str, delay: Duration) {
+        self.handler.state().delays.insert(path.to_owned(), delay);
     }
 
     /// Limits the calls within any window of this length; further calls get 429.
@@ -147,9 +153,14 @@ impl SimpleHandler for PlatformHandler {
     async fn handle(&self, request: SimpleRequest) -> SimpleResponse {
         let SimpleRequest { method, path, query, .. } = &request;
         let target = if query.is_empty() { path.clone() } else { format!("{path}?{query}") };
-        let mut state = self.state();
-        let (status, body) = state.reply(self.api, &request, &target);
-        state.calls.push(PlatformCall { method: method.clone(), path: target, status });
+        let (status, body, delay) = {
+            let mut state = self.state();
+            let (status, body) = state.reply(self.api, &request, &target);
+            let delay = state.delays.get(&target).copied().unwrap_or_default();
+            state.calls.push(PlatformCall { method: method.clone(), path: target, status });
+            (status, body, delay)
+        };
+        tokio::time::sleep(delay).await;
         let mut response = SimpleResponse::json(status, &body);
         // RFC 9110, 5.6.7.
         let now = jiff::Timestamp::from_millisecond(self.clock.now().get()).unwrap_or_default();

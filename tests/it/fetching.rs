@@ -7,7 +7,7 @@ use std::time::Duration;
 use secrecy::SecretString;
 use serde_json::{Value, json};
 use url::Url;
-use webinar_bridge::clock::{Clock, SystemClock};
+use webinar_bridge::clock::Clock;
 use webinar_bridge::event::{
     Change, ChangeKind, EndTime, ExternalAccountId, FetchCondition, FetchRequest, ProviderId,
     Shape, WebinarFields, WebinarId,
@@ -166,7 +166,7 @@ impl Fixture {
     fn new(api: DemoApi) -> Self {
         let store_folder = StoreFolder::new();
         let ledger = Arc::new(store_folder.open(policies()));
-        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let clock = Arc::clone(&store_folder.clock) as Arc<dyn Clock>;
         let server = PlatformServer::open(api, clock).expect("it listens");
         let plenty = ApiRateLimit { requests: 100, window: Duration::from_secs(1) };
         let on_missing_host = OnMissing::Skip;
@@ -284,6 +284,25 @@ async fn fetch_answered_is_merged_like_a_webhook() {
     assert_eq!(kinds, [ReceiptKind::Fetched, ReceiptKind::Webhook]);
 }
 
+/// M11: the API may not show yet what a webhook has just reported.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn fetch_near_a_webhook_is_repeated_once_after_the_lag() {
+    let fixture = Fixture::new(HEADER);
+    fixture.answer_webinar("1", "Before");
+    fixture.request_fetch("a", "1").await;
+    let worker = fixture.worker();
+    let drain = async || Arc::clone(&worker).drain(|| ()).await.expect("the fetches are made");
+    assert_eq!((drain().await, fixture.pending().await), (1, 0));
+    fixture.advance(59);
+    assert_eq!(drain().await, 0);
+    fixture.answer_webinar("1", "After");
+    fixture.advance(1);
+    assert_eq!((drain().await, fixture.pending().await), (1, 0));
+    assert_eq!(fixture.inputs().await[0].2["eventName"], "After");
+    fixture.advance(3_600);
+    assert_eq!(drain().await, 0, "once");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn fetch_not_found_yet_is_repeated() {
     let fixture = Fixture::new(HEADER);
@@ -318,7 +337,7 @@ async fn fetch_missing_for_good_cancels_known_webinars_only() {
         count += Arc::clone(&worker).drain(|| ()).await.expect("the fetches are made");
         fixture.advance(300);
     }
-    assert_eq!(count, 23, "eleven requests for each missing webinar");
+    assert_eq!(count, 24, "eleven requests for each missing webinar, and two for the found one");
     let status = fixture.status().await;
     assert_eq!((status.pending, status.given_up), (0, 2));
     let off: Vec<_> = fixture

@@ -10,13 +10,13 @@ use super::transaction::Transaction;
 use super::{MemoryLedger, browse, merge};
 use crate::event::{FetchRequest, Millis, SourceName};
 use crate::ledger::rules::fetch::{
-    ABSENCE_SPAN, FetchRow, SourceFacts, due_later, due_since, is_claim_valid, is_fetch_needed,
-    redrive_fetch, request_fetch, review_outcome, settle_fetch, try_once_more,
+    ABSENCE_SPAN, FetchRequester, FetchRow, SourceFacts, due_later, due_since, is_claim_valid,
+    is_fetch_needed, redrive_fetch, request_fetch, review_outcome, settle_fetch, try_once_more,
 };
 use crate::ledger::{
     EventState, FETCH_CLAIM, FetchClaim, FetchOutcome, FetchQuery, FetchQueue, FetchRedrive,
-    FetchState, FetchStatus, FetchSummary, FetchTask, LedgerError, NewReceipt, Page,
-    ReceiptContent, ReceiptOutcome, RedriveProgress, WebinarKey,
+    FetchState, FetchStatus, FetchSummary, FetchTask, LedgerError, NewReceipt, Page, ReceiptKind,
+    ReceiptOutcome, RedriveProgress, WebinarKey,
 };
 
 #[async_trait]
@@ -26,7 +26,7 @@ impl FetchQueue for MemoryLedger {
         source: &SourceName,
         requests: Vec<FetchRequest>,
     ) -> Result<usize, LedgerError> {
-        self.write(|tx| request(tx, source, &requests, tx.now))
+        self.write(|tx| request(tx, source, &requests, FetchRequester::Other, tx.now))
     }
 
     async fn claim_fetches(
@@ -62,7 +62,7 @@ impl FetchQueue for MemoryLedger {
             let row = tx.state.fetches.get(&task.id).map(|fetch| &fetch.row);
             review_outcome(task, row, &facts, &mut outcome);
             let accepted = outcome.receipt().map(|receipt| merge::accept(tx, receipt));
-            if matches!(outcome, FetchOutcome::Answered(_)) {
+            if matches!(outcome, FetchOutcome::Answered { .. }) {
                 let source = tx.state.fetch_sources.entry(task.source.clone()).or_default();
                 source.answered_at = Some(tx.now);
             }
@@ -170,18 +170,26 @@ fn source_facts(tx: &Transaction<'_>, task: &FetchTask, outcome: &FetchOutcome) 
         answered_at: source.and_then(|source| source.answered_at),
         turned_absent: turned_absent.count() as u64,
         coming: outcome.receipt().map_or(0, |receipt| coming(tx, receipt)),
+        webhook_at: outcome.receipt().and_then(|receipt| last_webhook(tx, receipt)),
     }
+}
+
+/// When the last webhook arrived that built a webinar that the receipt speaks of.
+fn last_webhook(tx: &Transaction<'_>, receipt: &NewReceipt) -> Option<Millis> {
+    let last = |key: &WebinarKey| {
+        let mut receipts = tx.state.webinars.get(key)?.receipts.keys().rev();
+        let summary = |number: &i64| tx.state.receipts.get(number).map(|row| &row.summary);
+        let webhooks = receipts.find_map(|number| {
+            summary(number).filter(|summary| summary.kind == ReceiptKind::Webhook)
+        });
+        webhooks.map(|summary| summary.received_at)
+    };
+    receipt.webinar_keys(tx.policies).iter().filter_map(last).max()
 }
 
 /// The number of coming webinars of the account that the receipt speaks of.
 fn coming(tx: &Transaction<'_>, receipt: &NewReceipt) -> u64 {
-    let ReceiptContent::Changes(changes) = &receipt.content else { return 0 };
-    let (Some(policy), Some(change)) = (tx.policies.get(&receipt.source), changes.first()) else {
-        return 0;
-    };
-    let Ok(key) = WebinarKey::new(policy, change.account.as_ref(), &change.webinar) else {
-        return 0;
-    };
+    let Some(key) = receipt.webinar_keys(tx.policies).pop_first() else { return 0 };
     let coming = tx.state.webinars.iter().filter(|(known, row)| {
         (&known.hubspot, &known.account) == (&key.hubspot, &key.account) && row.last_at > tx.now
     });
@@ -193,6 +201,7 @@ pub(super) fn request(
     tx: &mut Transaction<'_>,
     source: &SourceName,
     requests: &[FetchRequest],
+    by: FetchRequester,
     at: Millis,
 ) -> usize {
     // No worker asks for a source that is not in the configuration.
@@ -203,14 +212,20 @@ pub(super) fn request(
         let events = key.iter().flat_map(|key| tx.state.events_of(key));
         let states: Vec<EventState> = events.map(|(_, event)| event.row.state).collect();
         if is_fetch_needed(request.condition, &states) {
-            enqueue(tx, source, request, at);
+            enqueue(tx, source, request, by, at);
             requested += 1;
         }
     }
     requested
 }
 
-fn enqueue(tx: &mut Transaction<'_>, source: &SourceName, request: &FetchRequest, at: Millis) {
+fn enqueue(
+    tx: &mut Transaction<'_>,
+    source: &SourceName,
+    request: &FetchRequest,
+    by: FetchRequester,
+    at: Millis,
+) {
     let FetchRequest { account, webinar, .. } = request;
     let is_it = |fetch: &FetchTask| {
         (&fetch.source, &fetch.webinar, &fetch.account) == (source, webinar, account)
@@ -226,7 +241,7 @@ fn enqueue(tx: &mut Transaction<'_>, source: &SourceName, request: &FetchRequest
         source: source.clone(),
         webinar: webinar.clone(),
         account: account.clone(),
-        row: request_fetch(before, at),
+        row: request_fetch(before, by, at),
     };
     tx.state.fetches.insert(id, fetch);
 }

@@ -30,7 +30,8 @@ pub(super) fn accept(tx: &mut Transaction<'_>, receipt: &NewReceipt) -> ReceiptO
         return ReceiptOutcome::Duplicate;
     }
     let outcome = carry_out(tx, receipt, plan_receipt(receipt, tx.policies.get(&receipt.source)));
-    fetches::request(tx, &receipt.source, &receipt.fetch_requests, receipt.received_at);
+    let by = receipt.kind.into();
+    fetches::request(tx, &receipt.source, &receipt.fetch_requests, by, receipt.received_at);
     outcome
 }
 

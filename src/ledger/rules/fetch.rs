@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use crate::event::{FetchCondition, Millis};
-use crate::ledger::{EventState, FetchBlame, FetchOutcome, FetchState, FetchTask, LONGEST_WAIT};
+use crate::ledger::{
+    EventState, FetchBlame, FetchOutcome, FetchState, FetchTask, LONGEST_WAIT, ReceiptKind,
+};
 
 /// How long a webinar fails, while others are answered, before its fetch is dead: long enough for an operator's holiday
 /// weekend, and for whatever a platform mends by itself.
@@ -36,6 +38,10 @@ pub struct FetchRow {
     pub absence: AbsenceTrust,
     /// When the webinar turned absent, and was not found since.
     pub absent_at: Option<Millis>,
+    /// The last webhook that requested it.
+    pub reported_at: Option<Millis>,
+    /// The last webhook because of which it is asked about once more.
+    pub repeated_for: Option<Millis>,
     /// When an attempt failed last, and why.
     pub failure: Option<FetchFailure>,
 }
@@ -73,6 +79,8 @@ impl FetchRow {
             failing_since: None,
             absence: AbsenceTrust::Limited,
             absent_at: None,
+            reported_at: None,
+            repeated_for: None,
             failure: None,
         }
     }
@@ -89,20 +97,49 @@ pub fn is_fetch_needed(condition: FetchCondition, events: &[EventState]) -> bool
     }
 }
 
+/// Who requests a fetch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FetchRequester {
+    /// A webhook: the platform has just changed something.
+    Webhook,
+    /// A person, or something that looks for what is missing.
+    Other,
+}
+
+impl From<ReceiptKind> for FetchRequester {
+    fn from(kind: ReceiptKind) -> Self {
+        match kind {
+            ReceiptKind::Webhook => Self::Webhook,
+            ReceiptKind::Fetched => Self::Other,
+        }
+    }
+}
+
 /// The row once the webinar is requested at that time. A wait that the platform asked for goes on. A dead fetch is tried
 /// once more: if it fails again, it is dead again.
 #[must_use]
-pub fn request_fetch(row: Option<FetchRow>, at: Millis) -> FetchRow {
-    let Some(row) = row else { return FetchRow::requested(1, at) };
-    match row.state {
+pub fn request_fetch(row: Option<FetchRow>, by: FetchRequester, at: Millis) -> FetchRow {
+    let reported_at = match by {
+        FetchRequester::Webhook => Some(at),
+        FetchRequester::Other => None,
+    };
+    let Some(row) = row else {
+        return FetchRow { reported_at, ..FetchRow::requested(1, at) };
+    };
+    let reported_at = reported_at.max(row.reported_at);
+    let row = match row.state {
         FetchState::Pending => FetchRow { version: row.version + 1, ..row },
+        FetchState::Answered => {
+            FetchRow { repeated_for: row.repeated_for, ..FetchRow::requested(row.version + 1, at) }
+        }
         FetchState::GivenUp => FetchRow {
             absent_at: row.absent_at,
             failure: row.failure,
             ..FetchRow::requested(row.version + 1, at)
         },
         FetchState::Dead => try_once_more(row),
-    }
+    };
+    FetchRow { reported_at, ..row }
 }
 
 /// A dead fetch that is tried once more. It keeps since when it has failed.
@@ -129,9 +166,11 @@ pub fn redrive_fetch(row: FetchRow, now: Millis) -> FetchRow {
 pub fn due_since(row: &FetchRow, now: Millis) -> Option<Millis> {
     match (row.state, row.not_before) {
         (FetchState::GivenUp | FetchState::Dead, _) => None,
-        (FetchState::Pending, Some(at)) if at <= now => Some(at),
-        (FetchState::Pending, Some(at)) if at <= now.plus(LONGEST_WAIT) => None,
-        (FetchState::Pending, Some(_) | None) => Some(row.requested_at),
+        (FetchState::Pending | FetchState::Answered, Some(at)) if at <= now => Some(at),
+        (FetchState::Pending | FetchState::Answered, Some(at)) if at <= now.plus(LONGEST_WAIT) => {
+            None
+        }
+        (FetchState::Pending | FetchState::Answered, Some(_) | None) => Some(row.requested_at),
     }
 }
 
@@ -139,7 +178,8 @@ pub fn due_since(row: &FetchRow, now: Millis) -> Option<Millis> {
 #[must_use]
 pub fn due_later(row: &FetchRow, now: Millis) -> Option<Millis> {
     let waits = |at: &Millis| *at > now && *at <= now.plus(LONGEST_WAIT);
-    row.not_before.filter(|_| row.state == FetchState::Pending).filter(waits)
+    let is_open = matches!(row.state, FetchState::Pending | FetchState::Answered);
+    row.not_before.filter(|_| is_open).filter(waits)
 }
 
 /// What a back end knows of the row's source when an outcome is recorded.
@@ -151,6 +191,8 @@ pub struct SourceFacts {
     pub turned_absent: u64,
     /// Webinars of the platform's account that are to come.
     pub coming: u64,
+    /// When a webhook last changed a webinar that the outcome speaks of.
+    pub webhook_at: Option<Millis>,
 }
 
 /// Whether a webinar may count as absent, after so many others turned absent within [`ABSENCE_SPAN`]. A platform that has
@@ -201,7 +243,19 @@ pub fn settle_fetch(
     let requested_again = row.version != claimed_version;
     let failure = |reason: &str| Some(FetchFailure { at: now, reason: reason.to_owned() });
     match outcome {
-        FetchOutcome::Answered(_) => requested_again.then(|| FetchRow::requested(row.version, now)),
+        FetchOutcome::Answered { receipt: _, asked_at, lag } => {
+            let fresh = FetchRow::requested(row.version, now);
+            match repeat_for(row, *asked_at, *lag, facts) {
+                Some(webhook_at) => Some(FetchRow {
+                    state: FetchState::Answered,
+                    // A time to come was written by a clock that was ahead.
+                    not_before: Some(webhook_at.min(now).plus(*lag).max(now)),
+                    repeated_for: Some(webhook_at),
+                    ..fresh
+                }),
+                None => requested_again.then_some(fresh),
+            }
+        }
         FetchOutcome::Retry { not_before, reason, blame } => {
             let row = FetchRow {
                 not_before: Some((*not_before).min(now.plus(LONGEST_WAIT))),
@@ -228,6 +282,19 @@ pub fn settle_fetch(
     }
 }
 
+/// The webhook because of which an answered webinar is asked about once more: it arrived so late before the question, or
+/// after it, that the answer may not show its change. Once for each webhook is enough.
+fn repeat_for(
+    row: &FetchRow,
+    asked_at: Millis,
+    lag: Duration,
+    facts: &SourceFacts,
+) -> Option<Millis> {
+    let webhook_at = facts.webhook_at.max(row.reported_at)?;
+    let is_near = webhook_at.plus(lag) > asked_at && Some(webhook_at) > row.repeated_for;
+    is_near.then_some(webhook_at)
+}
+
 /// Counts a failure that is the webinar's own. After [`FETCH_PATIENCE`] in which others were answered, the fetch is dead.
 fn count_failure(row: FetchRow, blame: FetchBlame, facts: &SourceFacts, now: Millis) -> FetchRow {
     let is_not_found = match blame {
@@ -240,7 +307,7 @@ fn count_failure(row: FetchRow, blame: FetchBlame, facts: &SourceFacts, now: Mil
     let is_dead =
         now.since(since) >= FETCH_PATIENCE && facts.answered_at.is_some_and(|at| at > since);
     FetchRow {
-        state: if is_dead { FetchState::Dead } else { row.state },
+        state: if is_dead { FetchState::Dead } else { FetchState::Pending },
         attempts: row.attempts.saturating_add(1),
         not_found: row.not_found.saturating_add(u32::from(is_not_found)),
         failing_since: Some(since),

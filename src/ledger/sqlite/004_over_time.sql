@@ -21,14 +21,18 @@ ALTER TABLE webinar_receipts ADD COLUMN order_at INTEGER;
 ALTER TABLE events ADD COLUMN frozen INTEGER NOT NULL DEFAULT 0;
 
 -- The queue of fetches: whose failure it is, since when, and what is dead.
-ALTER TABLE fetches RENAME COLUMN given_up TO state;                  -- 0 pending, 1 given up, 2 dead
+ALTER TABLE fetches RENAME COLUMN given_up TO state;                  -- 0 pending, 1 given up, 2 dead, 3 answered
 ALTER TABLE fetch_counts RENAME COLUMN given_up TO state;
 ALTER TABLE fetches ADD COLUMN not_found INTEGER NOT NULL DEFAULT 0;  -- attempts that found no such webinar
 ALTER TABLE fetches ADD COLUMN failing_since INTEGER;                 -- the first failure of the webinar's own
 ALTER TABLE fetches ADD COLUMN absence INTEGER NOT NULL DEFAULT 0;    -- 0 believed within limits, 1 held, 2 confirmed
 ALTER TABLE fetches ADD COLUMN absent_at INTEGER;                     -- when it turned absent; not found since
+ALTER TABLE fetches ADD COLUMN reported_at INTEGER;                   -- the last webhook that requested it
+ALTER TABLE fetches ADD COLUMN repeated_for INTEGER;                  -- the last one because of which it is repeated
+DROP INDEX fetches_due;
+CREATE INDEX fetches_due ON fetches (source, not_before, wanted_at) WHERE state IN (0, 3);
 CREATE INDEX fetches_absent ON fetches (source, absent_at) WHERE absent_at IS NOT NULL;
-CREATE INDEX fetches_ended ON fetches (id) WHERE state > 0;
+CREATE INDEX fetches_ended ON fetches (id) WHERE state IN (1, 2);
 -- The version before gave up what a platform had refused a few times. It is dead now, so that it is tried once more.
 UPDATE fetches SET state = 2, failing_since = failed_at
     WHERE state = 1 AND last_error LIKE 'it answered %';

@@ -20,7 +20,9 @@ pub(super) fn accept(
     let plan = plan_receipt(receipt, tx.policies.get(&receipt.source));
     let outcome = carry_out(tx, receipt, plan)?;
     if outcome != ReceiptOutcome::Duplicate {
-        fetches::request(tx, &receipt.source, &receipt.fetch_requests, receipt.received_at)?;
+        let requests = &receipt.fetch_requests;
+        let by = receipt.kind.into();
+        fetches::request(tx, &receipt.source, requests, by, receipt.received_at)?;
     }
     Ok(outcome)
 }

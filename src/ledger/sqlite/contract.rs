@@ -16,6 +16,7 @@ use crate::event::{
     AccountName, AccountStatus, EventKey, FetchRequest, Millis, ReceiptId, SourceName,
     StatusChange, StatusUpdate,
 };
+use crate::ledger::rules::fetch::FetchRequester;
 use crate::ledger::{
     AccountStatuses, Browse, ClaimRequest, ClaimResult, EventDetail, EventQuery, EventStateCounts,
     EventSummary, EventVersion, FetchClaim, FetchOutcome, FetchQuery, FetchQueue, FetchRedrive,
@@ -129,8 +130,9 @@ impl FetchQueue for SqliteLedger {
         let mut requested = 0;
         for piece in requests.chunks(fetches::PIECE) {
             let (source, requests) = (source.clone(), piece.to_vec());
-            let request =
-                move |tx: &mut WriteTx<'_>| fetches::request(tx, &source, &requests, tx.now);
+            let request = move |tx: &mut WriteTx<'_>| {
+                fetches::request(tx, &source, &requests, FetchRequester::Other, tx.now)
+            };
             requested += self.write(JobKind::NewData, request).await?;
         }
         Ok(requested)

@@ -18,9 +18,11 @@ pub(super) fn page(tx: &ReadTx<'_>, query: &FetchQuery) -> Result<Page<FetchSumm
     let sql = match query.state {
         Some(FetchState::GivenUp | FetchState::Dead) => {
             "SELECT * FROM fetches INDEXED BY fetches_ended
-             WHERE state > 0 AND id < ?1 ORDER BY id DESC"
+             WHERE state IN (1, 2) AND id < ?1 ORDER BY id DESC"
         }
-        Some(FetchState::Pending) | None => "SELECT * FROM fetches WHERE id < ?1 ORDER BY id DESC",
+        Some(FetchState::Pending | FetchState::Answered) | None => {
+            "SELECT * FROM fetches WHERE id < ?1 ORDER BY id DESC"
+        }
     };
     let mut statement = tx.connection.prepare_cached(sql)?;
     let rows = statement.query([query.after.unwrap_or(i64::MAX)])?;
@@ -78,7 +80,7 @@ fn dead(
 ) -> Result<Page<DeadFetch>, LedgerError> {
     let mut statement = tx.connection.prepare_cached(
         "SELECT * FROM fetches INDEXED BY fetches_ended
-         WHERE state > 0 AND state = 2 AND id > ?1 ORDER BY id",
+         WHERE state IN (1, 2) AND state = 2 AND id > ?1 ORDER BY id",
     )?;
     let rows = statement.query([request.after.unwrap_or(0)])?;
     read_page(rows, limit, usize::MAX, |row| {

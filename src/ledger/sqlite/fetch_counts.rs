@@ -26,6 +26,8 @@ impl FetchCounts {
             FetchState::Pending => &mut self.pending,
             FetchState::GivenUp => &mut self.given_up,
             FetchState::Dead => &mut self.dead,
+            // It has been answered: what is left is a precaution.
+            FetchState::Answered => return,
         } += by;
     }
 

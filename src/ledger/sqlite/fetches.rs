@@ -8,12 +8,12 @@ use super::transaction::{ReadTx, WriteTx};
 use super::values::TimeOrZero;
 use crate::event::{ExternalAccountId, FetchCondition, FetchRequest, Millis, Policy, SourceName};
 use crate::ledger::rules::fetch::{
-    ABSENCE_SPAN, FetchFailure, FetchRow, SourceFacts, due_since, is_fetch_needed, request_fetch,
-    review_outcome, settle_fetch,
+    ABSENCE_SPAN, FetchFailure, FetchRequester, FetchRow, SourceFacts, due_since, is_fetch_needed,
+    request_fetch, review_outcome, settle_fetch,
 };
 use crate::ledger::{
     EventState, FetchBlame, FetchClaim, FetchOutcome, FetchState, FetchTask, LONGEST_WAIT,
-    LedgerError, NewReceipt, ReceiptContent, ReceiptOutcome, WebinarKey,
+    LedgerError, NewReceipt, ReceiptOutcome, WebinarKey,
 };
 
 /// The most webinars that an operator requests in one job, so that webhooks are not delayed.
@@ -24,6 +24,7 @@ pub(super) fn request(
     tx: &mut WriteTx<'_>,
     source: &SourceName,
     requests: &[FetchRequest],
+    by: FetchRequester,
     at: Millis,
 ) -> Result<usize, LedgerError> {
     // Without the source in the configuration, no worker would ever fetch them.
@@ -35,7 +36,7 @@ pub(super) fn request(
             FetchCondition::IfIncomplete => event_states(tx.connection, policy, request)?,
         };
         if is_fetch_needed(request.condition, &events) {
-            enqueue(tx, source, request, at)?;
+            enqueue(tx, source, request, by, at)?;
             requested += 1;
         }
     }
@@ -63,6 +64,7 @@ fn enqueue(
     tx: &mut WriteTx<'_>,
     source: &SourceName,
     request: &FetchRequest,
+    by: FetchRequester,
     at: Millis,
 ) -> rusqlite::Result<()> {
     let account = request.account.as_ref().map_or("", ExternalAccountId::as_str);
@@ -72,11 +74,11 @@ fn enqueue(
         |row| Ok((row.get("id")?, fetch_row(row)?)),
     )?;
     let Some((id, before)) = found else {
-        let row = request_fetch(None, at);
+        let row = request_fetch(None, by, at);
         tx.connection.run(
-            "INSERT INTO fetches (source, webinar, account, version, wanted_at)
-             VALUES (?1, ?2, ?3, ?4, ?5)",
-            (source, &request.webinar, account, row.version, row.requested_at),
+            "INSERT INTO fetches (source, webinar, account, version, wanted_at, reported_at)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+            (source, &request.webinar, account, row.version, row.requested_at, row.reported_at),
         )?;
         let counts = tx.effects.fetch_counts(source);
         counts.count(row.state, 1);
@@ -84,7 +86,7 @@ fn enqueue(
         return Ok(());
     };
     let state = before.state;
-    replace(tx, source, id, state, &request_fetch(Some(before), at))
+    replace(tx, source, id, state, &request_fetch(Some(before), by, at))
 }
 
 /// Stores a row that was in that state. One that becomes pending wakes the source's worker.
@@ -121,7 +123,7 @@ pub(super) fn claim(
     for (from, to) in [(0, 0), (1, tx.now.get()), (never.get().saturating_add(1), i64::MAX)] {
         let found = tx.connection.all(
             "SELECT * FROM fetches
-             WHERE source = ?1 AND state = 0 AND not_before BETWEEN ?2 AND ?3
+             WHERE source = ?1 AND state IN (0, 3) AND not_before BETWEEN ?2 AND ?3
              ORDER BY not_before, wanted_at LIMIT ?4",
             (source, from, to, rows),
             |row| {
@@ -136,7 +138,7 @@ pub(super) fn claim(
     let tasks: Vec<FetchTask> = due.into_iter().take(limit).map(|(_, task)| task).collect();
     let next_due = tx.connection.value(
         "SELECT min(not_before) FROM fetches
-         WHERE source = ?1 AND state = 0 AND not_before > ?2 AND not_before <= ?3",
+         WHERE source = ?1 AND state IN (0, 3) AND not_before > ?2 AND not_before <= ?3",
         (source, tx.now, never),
     )?;
     tx.live.claim_fetches(&tasks, tx.now);
@@ -169,7 +171,7 @@ pub(super) fn settle(
     review_outcome(task, found.as_ref(), &facts, &mut outcome);
     let receipt = outcome.receipt();
     let accepted = receipt.map(|receipt| accept::accept(tx, receipt)).transpose()?;
-    if matches!(outcome, FetchOutcome::Answered(_)) {
+    if matches!(outcome, FetchOutcome::Answered { .. }) {
         tx.connection.run(
             "INSERT INTO fetch_sources (source, answered_at) VALUES (?1, ?2)
              ON CONFLICT (source) DO UPDATE SET answered_at = excluded.answered_at",
@@ -215,21 +217,32 @@ fn source_facts(
         }
         FetchOutcome::Retry { blame: FetchBlame::Source, .. }
         | FetchOutcome::GivenUp { receipt: None, .. }
-        | FetchOutcome::Answered(_)
         | FetchOutcome::Held { .. } => {}
+        FetchOutcome::Answered { receipt, .. } => {
+            for key in receipt.webinar_keys(tx.policies) {
+                facts.webhook_at = facts.webhook_at.max(last_webhook(tx, &key)?);
+            }
+        }
     }
     Ok(facts)
 }
 
+/// When the last webhook arrived that built the webinar.
+fn last_webhook(tx: &WriteTx<'_>, key: &WebinarKey) -> rusqlite::Result<Option<Millis>> {
+    tx.connection.first(
+        "SELECT receipts.received_at
+         FROM webinar_receipts AS link JOIN receipts ON receipts.seq = link.receipt
+         WHERE receipts.kind = 0 AND link.webinar =
+             (SELECT id FROM webinars WHERE hubspot = ?1 AND account = ?2 AND webinar = ?3)
+         ORDER BY link.receipt DESC LIMIT 1",
+        (&key.hubspot, &key.account, &key.webinar),
+        |row| row.get(0),
+    )
+}
+
 /// The number of coming webinars of the account that the receipt speaks of.
 fn coming(tx: &WriteTx<'_>, receipt: &NewReceipt) -> rusqlite::Result<u64> {
-    let ReceiptContent::Changes(changes) = &receipt.content else { return Ok(0) };
-    let (Some(policy), Some(change)) = (tx.policies.get(&receipt.source), changes.first()) else {
-        return Ok(0);
-    };
-    let Ok(key) = WebinarKey::new(policy, change.account.as_ref(), &change.webinar) else {
-        return Ok(0);
-    };
+    let Some(key) = receipt.webinar_keys(tx.policies).pop_first() else { return Ok(0) };
     let count: i64 = tx.connection.value(
         "SELECT count(*) FROM webinars WHERE hubspot = ?1 AND account = ?2 AND last_at > ?3",
         (&key.hubspot, &key.account, tx.now),
@@ -251,6 +264,8 @@ pub(super) fn fetch_row(row: &Row<'_>) -> rusqlite::Result<FetchRow> {
         failing_since: row.get("failing_since")?,
         absence: row.get("absence")?,
         absent_at: row.get("absent_at")?,
+        reported_at: row.get("reported_at")?,
+        repeated_for: row.get("repeated_for")?,
         failure: failed_at.map(|at| FetchFailure { at, reason: reason.unwrap_or_default() }),
     })
 }
@@ -260,7 +275,7 @@ fn store(connection: &Connection, id: i64, row: &FetchRow) -> rusqlite::Result<(
     connection.run(
         "UPDATE fetches SET version = ?2, wanted_at = ?3, not_before = ?4, attempts = ?5,
              state = ?6, failed_at = ?7, last_error = ?8, not_found = ?9, failing_since = ?10,
-             absence = ?11, absent_at = ?12
+             absence = ?11, absent_at = ?12, reported_at = ?13, repeated_for = ?14
          WHERE id = ?1",
         (
             id,
@@ -275,6 +290,8 @@ fn store(connection: &Connection, id: i64, row: &FetchRow) -> rusqlite::Result<(
             row.failing_since,
             row.absence,
             row.absent_at,
+            row.reported_at,
+            row.repeated_for,
         ),
     )
 }

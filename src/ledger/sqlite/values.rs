@@ -56,7 +56,7 @@ values! {
         find(states, |state| Some(state_code(state)), code)
     };
     FetchState: |state| fetch_state_code(*state), |code: i64| {
-        let states = [Self::Pending, Self::GivenUp, Self::Dead];
+        let states = [Self::Pending, Self::Answered, Self::GivenUp, Self::Dead];
         find(states, |state| Some(fetch_state_code(state)), code)
     };
     AbsenceTrust: |trust| absence_code(*trust), |code: i64| {
@@ -89,6 +89,7 @@ fn fetch_state_code(state: FetchState) -> i64 {
         FetchState::Pending => 0,
         FetchState::GivenUp => 1,
         FetchState::Dead => 2,
+        FetchState::Answered => 3,
     }
 }
 

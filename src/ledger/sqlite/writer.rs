@@ -360,6 +360,9 @@ mod tests {
             content: crate::ledger::ReceiptContent::Ignored,
             fetch_requests: Vec::new(),
         });
+        let receipt = answer.clone();
+        let answered =
+            FetchOutcome::Answered { receipt, asked_at: Millis::new(0), lag: Duration::ZERO };
         let given_up = |receipt| FetchOutcome::GivenUp { reason: why(), receipt };
         let later = FetchOutcome::Retry {
             not_before: Millis::new(0),
@@ -369,7 +372,7 @@ mod tests {
         for (kind, is_admitted) in [
             (JobKind::Receipt, false),
             (JobKind::NewData, false),
-            (JobKind::of_fetch(&FetchOutcome::Answered(answer.clone())), false),
+            (JobKind::of_fetch(&answered), false),
             (JobKind::of_fetch(&given_up(Some(answer))), false),
             (JobKind::of_fetch(&given_up(None)), true),
             (JobKind::of_fetch(&later), true),

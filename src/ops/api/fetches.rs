@@ -11,8 +11,9 @@ use crate::event::SourceName;
 use crate::ledger::{FetchQuery, FetchRedrive, FetchState};
 use crate::ops::state::OpsState;
 
-const STATES: [(&str, FetchState); 3] = [
+const STATES: [(&str, FetchState); 4] = [
     ("pending", FetchState::Pending),
+    ("answered", FetchState::Answered),
     ("dead", FetchState::Dead),
     ("given_up", FetchState::GivenUp),
 ];

@@ -11,7 +11,7 @@ use webinar_bridge::ledger::{FETCH_CLAIM, FetchBlame, FetchOutcome, FetchTask, R
 
 use super::back_end::BackEnd;
 use super::contract::*;
-use super::fetching::{always, counted};
+use super::fetching::{always, answer_now, counted};
 use crate::harness::build::{NOON, policies, receipt, source};
 
 const NAMES: [&str; 3] = ["1", "2", "3"];
@@ -156,7 +156,7 @@ impl<B: BackEnd> World<B> {
         let mut answer = receipt(&format!("answer {}", self.receipts), Vec::new());
         answer.kind = ReceiptKind::Fetched;
         let outcome = match end {
-            End::Answered => FetchOutcome::Answered(Box::new(answer)),
+            End::Answered => answer_now(answer),
             End::Later(count) => FetchOutcome::Retry {
                 not_before: self.now.plus(Duration::from_mins(count.unsigned_abs())),
                 reason: "later".into(),

@@ -47,7 +47,13 @@ pub(super) fn fetched(seed: &str, changes: Vec<Change>) -> NewReceipt {
 }
 
 pub(super) fn answered(seed: &str, changes: Vec<Change>) -> FetchOutcome {
-    FetchOutcome::Answered(Box::new(fetched(seed, changes)))
+    answer_now(fetched(seed, changes))
+}
+
+/// An answer that shows everything until now.
+pub(super) fn answer_now(receipt: NewReceipt) -> FetchOutcome {
+    let asked_at = Millis::new(i64::MAX);
+    FetchOutcome::Answered { receipt: Box::new(receipt), asked_at, lag: Duration::ZERO }
 }
 
 fn later(at: Millis) -> FetchOutcome {
@@ -125,7 +131,7 @@ pub(super) async fn requested_fetch_is_due_with_its_receipt_and_claimed_once<B: 
     let second =
         NewReceipt { received_at: minutes(5), ..wanting("b", vec![], thin.fetch_requests) };
     ledger.accept(second).await.expect("stored");
-    let row = FetchRow { version: 2, ..first.row.clone() };
+    let row = FetchRow { version: 2, reported_at: Some(minutes(5)), ..first.row.clone() };
     assert_eq!(task(&ledger).await, FetchTask { row, ..first.clone() }, "wanted since then");
     let nameless = FetchRequest { account: None, ..always("1") };
     assert_eq!(want(&ledger, vec![nameless, always("1"), always("2")]).await, 3);
@@ -278,7 +284,7 @@ pub(super) async fn answer_may_request_others_but_not_itself<B: BackEnd>() {
     want(&ledger, vec![always("1")]).await;
     let mut answer = fetched("a", vec![renamed("1", "One", NOON)]);
     answer.fetch_requests = vec![if_incomplete("1"), always("1"), always("2")];
-    let outcome = FetchOutcome::Answered(Box::new(answer));
+    let outcome = answer_now(answer);
     settle(&ledger, &task(&ledger).await, outcome).await;
     assert_eq!(counts(&ledger).await.incomplete, 1, "it yields too little, and would again");
     assert_eq!(due_ids(&ledger).await, ["2"]);
@@ -467,7 +473,7 @@ pub(super) async fn headers_and_bodies_come_back_for_mapping<B: BackEnd>() {
     ledger.accept(first.clone()).await.expect("stored");
     want(&ledger, vec![always("1")]).await;
     let second = fetched("b", vec![created("1", "One", NOON)]);
-    let outcome = FetchOutcome::Answered(Box::new(second.clone()));
+    let outcome = answer_now(second.clone());
     settle(&ledger, &task(&ledger).await, outcome).await;
 
     let ask = ReceiptQuery { limit: 9, ..ReceiptQuery::default() };
@@ -502,7 +508,7 @@ pub(super) async fn answer_is_accepted_and_settled_in_one_step<B: BackEnd>() {
     // Another provider may not speak of it: it is kept for replaying, and not asked for again.
     let mut foreign = fetched("b", vec![renamed("2", "Two", NOON), renamed("1", "Evil", NOON)]);
     foreign.provider = ProviderId::new("goto");
-    let outcome = FetchOutcome::Answered(Box::new(foreign.clone()));
+    let outcome = answer_now(foreign.clone());
     assert_eq!(settle(&ledger, &tasks[0], outcome).await, Some(ReceiptOutcome::Quarantined));
     assert_eq!(due_ids(&ledger).await, ["2", "3"]);
     assert_eq!(
@@ -512,7 +518,7 @@ pub(super) async fn answer_is_accepted_and_settled_in_one_step<B: BackEnd>() {
     let kept = ledger.receipt(foreign.id).await.expect("read").expect("stored").record;
     assert_eq!(kept.summary.kind, ReceiptKind::Fetched);
     // The same again brings nothing new.
-    let outcome = FetchOutcome::Answered(Box::new(foreign));
+    let outcome = answer_now(foreign);
     assert_eq!(settle(&ledger, &tasks[1], outcome).await, Some(ReceiptOutcome::Duplicate));
     assert_eq!(due_ids(&ledger).await, ["3"]);
 }

@@ -13,8 +13,8 @@ use webinar_bridge::ledger::{
 use super::browsing::{all, five, ids};
 use super::contract::*;
 use super::fetching::{
-    always, answered, counted, due, due_ids, fetched, given_up, settle as settle_fetch, status,
-    want,
+    always, answer_now, answered, counted, due, due_ids, fetched, given_up, settle as settle_fetch,
+    status, want,
 };
 use super::lasting::{KEEP, at, comes, lasting, prune};
 use super::redriving::{dead, redrive_all};
@@ -90,7 +90,7 @@ async fn erasure_covers_the_queue_and_a_copy_keeps_it() {
     let mut answer = fetched("b", vec![created("2", "Two", NOON)]);
     answer.body = format!("{{\"host\":{{\"email\":\"{person}\",\"id\":\"h-1\"}}}}").into_bytes();
     let id = answer.id;
-    settle_fetch(&ledger, &tasks[1], FetchOutcome::Answered(Box::new(answer))).await;
+    settle_fetch(&ledger, &tasks[1], answer_now(answer)).await;
     settle_fetch(&ledger, &tasks[2], given_up(None)).await;
     let copy = store_folder.folder.path().join("copy.db");
     backup(&store_folder.file(), &copy).expect("copied");
@@ -224,7 +224,9 @@ async fn answer_of_a_locked_store_is_neither_accepted_nor_settled() {
     want(&ledger, vec![always("3")]).await;
     let tasks = due(&ledger).await;
     let outcome = answered("c", vec![created("3", "Three", NOON)]);
-    let FetchOutcome::Answered(ref three) = outcome else { unreachable!("it was made so") };
+    let FetchOutcome::Answered { receipt: ref three, .. } = outcome else {
+        unreachable!("it was made so")
+    };
     let id = three.id;
     let other = rusqlite::Connection::open(store_folder.file()).expect("opens");
     other.execute_batch("BEGIN IMMEDIATE").expect("locked");

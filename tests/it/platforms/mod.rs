@@ -4,6 +4,7 @@
 mod bigbluebutton;
 mod custom;
 mod eventbrite;
+mod lagging;
 mod livestorm;
 mod luma;
 mod riverside;

@@ -1,12 +1,14 @@
 //! The rules of the queue of fetches.
 
 use super::*;
+use crate::ledger::NewReceipt;
 
 const NOW: Millis = Millis::new(1_000_000);
-const FACTS: SourceFacts = SourceFacts { answered_at: None, turned_absent: 0, coming: 0 };
+const FACTS: SourceFacts =
+    SourceFacts { answered_at: None, turned_absent: 0, coming: 0, webhook_at: None };
 
 fn requested() -> FetchRow {
-    request_fetch(None, Millis::new(10))
+    request_fetch(None, FetchRequester::Other, Millis::new(10))
 }
 
 fn given_up() -> FetchOutcome {
@@ -29,9 +31,13 @@ fn condition_looks_at_the_events_of_the_webinar() {
 #[test]
 fn repeated_request_keeps_the_wait_and_revives_what_was_given_up() {
     let waiting = FetchRow { not_before: Some(NOW), attempts: 2, ..requested() };
-    let again = request_fetch(Some(waiting.clone()), NOW);
+    let again = request_fetch(Some(waiting.clone()), FetchRequester::Other, NOW);
     assert_eq!(again, FetchRow { version: 2, ..waiting.clone() });
-    let revived = request_fetch(Some(FetchRow { state: FetchState::GivenUp, ..waiting }), NOW);
+    let revived = request_fetch(
+        Some(FetchRow { state: FetchState::GivenUp, ..waiting }),
+        FetchRequester::Other,
+        NOW,
+    );
     assert_eq!((revived.version, revived.requested_at), (2, NOW));
     assert_eq!(
         (revived.not_before, revived.attempts, revived.state),
@@ -110,7 +116,7 @@ fn fetch_that_fails_for_a_week_is_dead_if_others_were_answered() {
     assert_eq!((due_since(&dead, week), due_later(&dead, week)), (None, None));
 
     // Requested again, it is tried once more; redriven, it has another week.
-    let again = request_fetch(Some(dead.clone()), week);
+    let again = request_fetch(Some(dead.clone()), FetchRequester::Other, week);
     assert!(due_since(&again, week).is_some());
     assert_eq!(fail(&again, week, Some(week)).state, FetchState::Dead);
     let redriven = redrive_fetch(dead, week);
@@ -134,7 +140,58 @@ fn absence_is_believed_within_limits_or_on_a_persons_word() {
     let held = FetchOutcome::Held { reason: "too many".into() };
     let held = settle_fetch(&row, 1, &held, &FACTS, NOW).expect("it is kept");
     assert_eq!(held.state, FetchState::Dead);
-    let again = request_fetch(Some(held.clone()), NOW);
+    let again = request_fetch(Some(held.clone()), FetchRequester::Webhook, NOW);
     assert!(!is_absence_believed(&again, &FACTS), "no webhook or list stands for a person");
     assert!(is_absence_believed(&redrive_fetch(held, NOW), &facts(9, 9)));
+}
+
+fn answered(asked_at: Millis) -> FetchOutcome {
+    let receipt = NewReceipt {
+        id: crate::event::ReceiptId::from_bytes([0; 16]),
+        kind: ReceiptKind::Fetched,
+        source: crate::event::SourceName::parse("acme").expect("a name"),
+        provider: crate::event::ProviderId::new("zoom"),
+        received_at: NOW,
+        event_type: "webinar".into(),
+        dedupe_key: [0; 32],
+        lasting_key: false,
+        hash: crate::event::BodyHash::from_bytes([0; 16]),
+        headers: Vec::new(),
+        body: Vec::new(),
+        content: crate::ledger::ReceiptContent::Ignored,
+        fetch_requests: Vec::new(),
+    };
+    FetchOutcome::Answered { receipt: Box::new(receipt), asked_at, lag: LAG }
+}
+
+const LAG: Duration = Duration::from_mins(1);
+
+/// M11: the API may not show yet what a webhook has just reported.
+#[test]
+fn answer_near_a_webhook_is_asked_for_once_more_after_the_lag() {
+    let after = |at: Millis, seconds: u64| at.plus(Duration::from_secs(seconds));
+    // A thin webhook requests the fetch, which is made at once.
+    let row = request_fetch(None, FetchRequester::Webhook, NOW);
+    let asked_at = after(NOW, 1);
+    let again = settle_fetch(&row, 1, &answered(asked_at), &FACTS, asked_at).expect("once more");
+    assert_eq!((again.state, again.not_before), (FetchState::Answered, Some(NOW.plus(LAG))));
+    assert_eq!(due_later(&again, asked_at), Some(NOW.plus(LAG)));
+    assert_eq!(due_since(&again, NOW.plus(LAG)), Some(NOW.plus(LAG)));
+    let late = NOW.plus(LAG);
+    assert_eq!(settle_fetch(&again, 1, &answered(late), &FACTS, late), None);
+    // A clock that was set back does not make it ask again and again.
+    assert_eq!(settle_fetch(&again, 1, &answered(NOW), &FACTS, NOW), None);
+    // Nothing was reported: a person asked.
+    assert_eq!(settle_fetch(&requested(), 1, &answered(asked_at), &FACTS, asked_at), None);
+    // A webhook that requests nothing arrived meanwhile (A2).
+    let facts = SourceFacts { webhook_at: Some(after(NOW, 2)), ..FACTS };
+    let again = settle_fetch(&requested(), 1, &answered(asked_at), &facts, after(NOW, 3));
+    let again = again.expect("once more");
+    assert_eq!(again.not_before, Some(after(NOW, 62)));
+    // Another thin webhook is answered at once, and then once more.
+    let row = request_fetch(Some(again), FetchRequester::Webhook, after(NOW, 30));
+    assert_eq!(due_since(&row, after(NOW, 30)), Some(after(NOW, 30)));
+    let outcome = answered(after(NOW, 30));
+    let again = settle_fetch(&row, row.version, &outcome, &facts, after(NOW, 31));
+    assert_eq!(again.expect("once more").not_before, Some(after(NOW, 90)));
 }

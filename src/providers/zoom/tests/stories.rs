@@ -113,6 +113,7 @@ fn fetched(at: i64, webinar: &Value, host: &Value) -> Vec<u8> {
     let raw = |value: &Value| serde_json::value::to_raw_value(value).expect("JSON");
     let (webinar, host) = (raw(webinar), raw(host));
     let fetched = FetchedAnswers {
+        asked_at: None,
         webinar: WebinarId::parse("1").expect("an id"),
         account: Some(ExternalAccountId::parse(ACCOUNT).expect("an id")),
         at: Millis::new(NOW.get() - 100_000 + at),
