@@ -23,4 +23,5 @@ mod merge_laws;
 mod platforms;
 mod replay;
 mod sim;
+mod store_owner;
 mod verify;

@@ -13,6 +13,7 @@ use rusqlite::{Connection, OpenFlags};
 
 use super::open::{self, OpenError, folder_of, with_suffix};
 use super::statements::Statements as _;
+use super::store_lock;
 
 /// The reason why a backup failed.
 #[derive(Debug, thiserror::Error)]
@@ -114,8 +115,11 @@ fn refuse(store: &Path, to: &Path) -> Result<(), BackupError> {
     };
     let target = place(to).map_err(BackupError::file(to))?;
     // Also the files that do not exist at the moment.
-    let own = ["", "-wal", "-shm", "-journal", ".lock"].map(|suffix| with_suffix(store, suffix));
-    if own.iter().any(|own| place(own).is_ok_and(|own| own == target)) {
+    let names = [store.to_owned(), store_lock::real_path(store)];
+    let own = names.iter().flat_map(|name| {
+        ["", "-wal", "-shm", "-journal", ".lock"].map(|suffix| with_suffix(name, suffix))
+    });
+    if own.into_iter().any(|own| place(&own).is_ok_and(|own| own == target)) {
         return Err(BackupError::Own(to.to_owned()));
     }
     if fs::symlink_metadata(to).is_ok() {

@@ -14,6 +14,7 @@ use std::time::Duration;
 use rusqlite::Connection;
 
 use super::open::{self, OpenError};
+use super::store_lock::StoreLock;
 
 /// The interval of checks of the WAL's size.
 const CHECK_INTERVAL: Duration = Duration::from_millis(100);
@@ -41,7 +42,7 @@ pub(super) struct CheckpointProgress {
 }
 
 impl Checkpointer {
-    pub(super) fn start(path: &Path) -> Result<Self, OpenError> {
+    pub(super) fn start(path: &Path, lock: Arc<StoreLock>) -> Result<Self, OpenError> {
         let connection = open::connect(path)?;
         let turn = Arc::new(AtomicBool::new(false));
         let (stop, stopped) = sync_channel(1);
@@ -49,7 +50,12 @@ impl Checkpointer {
         let wal = open::wal_path(path);
         let thread = std::thread::Builder::new()
             .name("ledger-checkpoint".into())
-            .spawn(move || copy_back(&connection, &wal, &given, &stopped))
+            .spawn(move || {
+                copy_back(&connection, &wal, &given, &stopped);
+                // The lock outlives the connection.
+                drop(connection);
+                drop(lock);
+            })
             .map_err(OpenError::Thread)?;
         Ok(Self { turn, stop, thread })
     }

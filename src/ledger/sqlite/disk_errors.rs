@@ -8,7 +8,8 @@ use std::path::Path;
 use rusqlite::{Error, ErrorCode};
 
 use super::disk_space::Shortage;
-use super::open::lock_path;
+use super::open::{lock_path, wal_path};
+use super::store_lock::LostFile;
 
 /// Describes a failed commit for `/readyz` and the log: the failure, the remedy, and whether the service continues by
 /// itself. `probe` is the result of [`probe_write`].
@@ -41,6 +42,26 @@ pub(super) fn describe_lost_write(error: &io::Error, path: &Path) -> String {
         read_only(path, error)
     } else {
         io_error(path, error)
+    }
+}
+
+/// Describes a file of the store that is no longer the opened one: what is written now would be lost.
+pub(super) fn describe_lost_file(lost: &LostFile, path: &Path) -> String {
+    let at = path.display();
+    match lost {
+        LostFile::DatabaseGone => format!(
+            "{at} is gone: it was deleted or moved while the service runs. Put the same file back, then the service \
+             continues by itself; or stop the service and restore a backup"
+        ),
+        LostFile::DatabaseReplaced => format!(
+            "{at} is not the file that the service opened: it was replaced while the service runs. Put that file back, \
+             then the service continues by itself; or restart the service to use the new file"
+        ),
+        LostFile::Log => format!(
+            "{} was deleted or replaced while the service runs: stop the service, which saves the log's content when \
+             it stops by itself, and start it again",
+            wal_path(path).display()
+        ),
     }
 }
 
@@ -113,6 +134,19 @@ mod tests {
                 message.contains(words) && message.contains("data/bridge.db"),
                 "{code}: {message}"
             );
+        }
+    }
+
+    #[test]
+    fn lost_file_is_named_with_a_remedy() {
+        let path = Path::new("data/bridge.db");
+        for (lost, words) in [
+            (LostFile::DatabaseGone, "data/bridge.db is gone"),
+            (LostFile::DatabaseReplaced, "data/bridge.db is not the file"),
+            (LostFile::Log, "data/bridge.db-wal was deleted"),
+        ] {
+            let message = describe_lost_file(&lost, path);
+            assert!(message.contains(words) && message.contains("the service"), "{message}");
         }
     }
 

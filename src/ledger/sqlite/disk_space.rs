@@ -16,6 +16,7 @@ use tokio::time::Instant;
 use super::checkpoint::{self, CheckpointProgress};
 use super::open::{self, OpenError};
 use super::statements::Statements as _;
+use super::store_lock;
 
 /// Bytes that one commit may add to the WAL, and again to the database; on a small disk an eighth of the disk if less.
 const COMMIT_BYTES: u64 = 16 * 1024 * 1024;
@@ -106,7 +107,7 @@ impl DiskSpace {
     /// # Errors
     /// [`OpenError`] if the lock file cannot be opened.
     pub(super) fn open(path: &Path) -> Result<Self, OpenError> {
-        let lock = open::open_private(&open::lock_path(path))?;
+        let lock = store_lock::open_private(&open::lock_path(path))?;
         let (path, wal) = (path.to_owned(), open::wal_path(path));
         Ok(Self { path, wal, stuck: None, lock, length: 0 })
     }

@@ -15,6 +15,7 @@ use super::bodies::{self, BodyLocation};
 use super::checkpoint;
 use super::open::{self, OpenError};
 use super::statements::{Statements as _, sql_count};
+use super::store_lock::StoreLock;
 use crate::ledger::LedgerError;
 use crate::ledger::erasure::{self, EmailAddress};
 
@@ -79,11 +80,14 @@ pub fn erase(store: &Path, address: &EmailAddress) -> Result<ErasureSummary, Era
         erased.texts += rewrite_texts(&mut connection, table, key, column, address)?;
     }
     erased.events = count_mentions(&connection, address)?;
-    match open::lock(store) {
+    match StoreLock::take(store) {
         // No other process has the store open: VACUUM rewrites it without deleted content, also within pages.
-        Ok(_lock) => {
+        Ok(lock) => {
             connection.execute_batch("VACUUM")?;
             empty_wal(&connection)?;
+            // The lock outlives the connection.
+            drop(connection);
+            drop(lock);
         }
         Err(OpenError::InUse(_)) => {
             overwrite_free_pages(&mut connection)?;

@@ -1,7 +1,7 @@
 //! The ledger on SQLite, inside this process.
 //!
 //! Promises: those of [`super::Ledger`], by WAL with `synchronous=FULL`: a commit is on disk when it returns.
-//! Relies on: one process (a lock file ensures it) on a local disk.
+//! Relies on: one process (a lock on the file ensures it, [`store_lock`]) on a local disk.
 //! On a crash: SQLite's WAL restores every commit that returned; claims lived in memory and are free again.
 //!
 //! When the disk fails, the writer rolls the commit back and answers its jobs as failed. It never retries the same
@@ -45,6 +45,7 @@ mod settle;
 mod side_effects;
 mod source_config;
 mod statements;
+mod store_lock;
 #[cfg(test)]
 mod tests;
 mod timers;
@@ -64,6 +65,7 @@ use crate::event::{AccountName, SourceName};
 use job::{Job, JobKind};
 use live_state::LiveState;
 use read::Reader;
+use store_lock::StoreLock;
 use transaction::{ReadTx, WriteTx};
 use write_queue::WriteQueue;
 
@@ -104,8 +106,6 @@ pub struct SqliteLedger {
     threading: Threading,
     clock: Arc<dyn Clock>,
     path: PathBuf,
-    /// The lock, held while the store is open: a second process would send everything twice.
-    _lock: std::fs::File,
 }
 
 impl SqliteLedger {
@@ -114,16 +114,18 @@ impl SqliteLedger {
     /// # Errors
     /// [`OpenError`] names the obstacle and the remedy.
     pub fn open(settings: Settings) -> Result<Self, OpenError> {
-        let lock = open::lock(&settings.path)?;
+        let lock = StoreLock::take(&settings.path)?;
         let mut connection = open::connect(&settings.path)?;
         open::ensure_schema(&mut connection, settings.migrate)?;
         source_config::compare_and_store(&mut connection, &settings.policies, settings.rekey)?;
         settle::recover(&mut connection, settings.clock.now())?;
         let sources: Vec<SourceName> = settings.policies.keys().cloned().collect();
         let live = Arc::new(LiveState::load(&connection, &settings.accounts, &sources)?);
+        let lock = Arc::new(lock.watch_log());
         let reader = |connection| {
             Arc::new(Reader {
                 connection: Mutex::new(connection),
+                _lock: Arc::clone(&lock),
                 policies: settings.policies.clone(),
                 live: Arc::clone(&live),
                 clock: Arc::clone(&settings.clock),
@@ -135,9 +137,8 @@ impl SqliteLedger {
             threading: settings.threading,
             clock: Arc::clone(&settings.clock),
             path: settings.path.clone(),
-            queue: WriteQueue::start(connection, settings, Arc::clone(&live))?,
+            queue: WriteQueue::start(connection, settings, Arc::clone(&live), Arc::clone(&lock))?,
             live,
-            _lock: lock,
         })
     }
 

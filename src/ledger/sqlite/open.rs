@@ -1,13 +1,12 @@
-//! Opening the file: lock, pragmas, schema.
+//! Opening the file: pragmas, schema.
 
-use std::fs::{File, OpenOptions, TryLockError};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rusqlite::{Connection, TransactionBehavior};
 
 use super::statements::Statements as _;
+use super::store_lock::{self, StoreLock};
 use crate::event::SourceName;
 use crate::ledger::{LedgerError, StoreSizes};
 
@@ -38,6 +37,12 @@ pub enum OpenError {
     /// Another process has the store open.
     #[error("{0} is in use by another process; stop that one first")]
     InUse(PathBuf),
+    /// A process has the store open, and the file has several names, of which only one has the log beside it.
+    #[error(
+        "{0} is in use by another process and has more than one name (hard links), while SQLite's log lies beside one \
+         of them only. Remove the other names, or stop that process"
+    )]
+    Linked(PathBuf),
     /// The store's folder or file cannot be created or opened.
     #[error("cannot open {path}")]
     File {
@@ -89,55 +94,14 @@ pub enum OpenError {
 
 impl OpenError {
     /// The error of a folder or file.
-    fn file(path: &Path) -> impl Fn(std::io::Error) -> Self {
+    pub(super) fn file(path: &Path) -> impl Fn(std::io::Error) -> Self {
         move |source| Self::File { path: path.to_owned(), source }
-    }
-}
-
-/// Creates the store's folder and takes the lock beside the file.
-pub(super) fn lock(path: &Path) -> Result<File, OpenError> {
-    let folder = folder_of(path);
-    let made = make_folder(folder).map_err(OpenError::file(folder))?;
-    let lock_path = lock_path(path);
-    let lock = open_private(&lock_path)?;
-    // The database is created here too, so that only its owner can ever read it.
-    open_private(path)?;
-    // A file survives a power cut only if its folder's entry is synced, and so on upwards.
-    for folder in std::iter::once(folder).chain(made.iter().map(|made| folder_of(made))) {
-        let synced = File::open(folder).and_then(|folder| folder.sync_all());
-        synced.map_err(OpenError::file(folder))?;
-    }
-    match lock.try_lock() {
-        Ok(()) => Ok(lock),
-        Err(TryLockError::WouldBlock) => Err(OpenError::InUse(path.to_owned())),
-        Err(TryLockError::Error(error)) => Err(OpenError::file(&lock_path)(error)),
     }
 }
 
 /// The folder of a path.
 pub(super) fn folder_of(path: &Path) -> &Path {
     path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
-}
-
-/// Creates a folder and its missing parents; returns the created ones.
-fn make_folder(folder: &Path) -> std::io::Result<Vec<PathBuf>> {
-    let absent = folder
-        .ancestors()
-        .take_while(|above| !above.as_os_str().is_empty() && !above.try_exists().unwrap_or(false));
-    let absent: Vec<PathBuf> = absent.map(Path::to_owned).collect();
-    std::fs::create_dir_all(folder)?;
-    Ok(absent)
-}
-
-pub(super) fn open_private(path: &Path) -> Result<File, OpenError> {
-    OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .mode(0o600)
-        .open(path)
-        .map_err(OpenError::file(path))
 }
 
 pub(super) fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
@@ -208,7 +172,7 @@ const TOOL_BUSY: Duration = Duration::from_secs(10);
 
 /// Opens a tool's connection to a store that exists and has the present schema, also beside the running service.
 pub(super) fn open_existing(path: &Path) -> Result<Connection, OpenError> {
-    std::fs::metadata(path).map_err(OpenError::file(path))?;
+    store_lock::refuse_other_name(path)?;
     let connection = Connection::open_with_flags(
         path,
         rusqlite::OpenFlags::SQLITE_OPEN_READ_WRITE | rusqlite::OpenFlags::SQLITE_OPEN_NO_MUTEX,
@@ -226,7 +190,7 @@ pub(super) fn open_existing(path: &Path) -> Result<Connection, OpenError> {
 /// # Errors
 /// [`OpenError`] names the obstacle.
 pub fn migrate(path: &Path) -> Result<(usize, usize), OpenError> {
-    let _lock = lock(path)?;
+    let _lock = StoreLock::take(path)?;
     let mut connection = connect(path)?;
     let before = schema_version(&connection)?;
     ensure_schema(&mut connection, true)?;
@@ -261,6 +225,7 @@ pub fn inspect(path: &Path) -> Result<StoreState, OpenError> {
         access.map_err(|error| OpenError::file(folder)(error.into()))?;
         return Ok(StoreState::Absent);
     }
+    store_lock::refuse_other_name(path)?;
     let connection = Connection::open_with_flags(path, rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY)?;
     Ok(match (known_schema(&connection)?, MIGRATIONS.len()) {
         (0, _) => StoreState::Absent,
@@ -274,9 +239,9 @@ pub(super) fn lock_path(path: &Path) -> PathBuf {
     with_suffix(path, ".lock")
 }
 
-/// The path of SQLite's WAL.
+/// The path of SQLite's WAL, which lies beside the real file, not beside a symbolic link to it.
 pub(super) fn wal_path(path: &Path) -> PathBuf {
-    with_suffix(path, "-wal")
+    with_suffix(&store_lock::real_path(path), "-wal")
 }
 
 /// Reads the sizes on disk, in bytes; an unreadable one is 0.

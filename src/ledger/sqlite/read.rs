@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use rusqlite::Connection;
 
 use super::live_state::LiveState;
+use super::store_lock::StoreLock;
 use super::transaction::ReadTx;
 use crate::clock::Clock;
 use crate::ledger::{LedgerError, Policies};
@@ -12,6 +13,8 @@ use crate::ledger::{LedgerError, Policies};
 /// A reading connection. One reader at a time is enough, since no query reads more than a page of rows.
 pub(super) struct Reader {
     pub(super) connection: Mutex<Connection>,
+    /// Outlives the connection.
+    pub(super) _lock: Arc<StoreLock>,
     pub(super) policies: Policies,
     pub(super) live: Arc<LiveState>,
     pub(super) clock: Arc<dyn Clock>,

@@ -11,6 +11,7 @@ use super::Settings;
 use super::job::Job;
 use super::live_state::LiveState;
 use super::open::OpenError;
+use super::store_lock::StoreLock;
 use super::writer::Writer;
 use crate::ledger::LedgerError;
 
@@ -49,9 +50,10 @@ impl WriteQueue {
         connection: Connection,
         settings: Settings,
         live: Arc<LiveState>,
+        lock: Arc<StoreLock>,
     ) -> Result<Self, OpenError> {
         let threading = settings.threading;
-        let writer = Writer::new(connection, settings, live)?;
+        let writer = Writer::new(connection, settings, live, lock)?;
         let worker = match threading {
             Threading::Inline => Worker::Inline(Box::new(writer)),
             Threading::Dedicated => {

@@ -19,6 +19,7 @@ use super::live_state::LiveState;
 use super::open::OpenError;
 use super::side_effects::SideEffects;
 use super::statements::Statements as _;
+use super::store_lock::StoreLock;
 use super::transaction::WriteTx;
 use super::{Settings, Threading, disk_errors};
 use crate::ledger::LedgerError;
@@ -47,6 +48,8 @@ pub(super) struct Writer {
     settings: Settings,
     live: Arc<LiveState>,
     segment: Segment,
+    /// Outlives the connection.
+    lock: Arc<StoreLock>,
 }
 
 impl Writer {
@@ -54,10 +57,12 @@ impl Writer {
         connection: Connection,
         settings: Settings,
         live: Arc<LiveState>,
+        lock: Arc<StoreLock>,
     ) -> Result<Self, OpenError> {
         let (checkpointer, space) = match settings.threading {
             Threading::Dedicated => {
-                (Some(Checkpointer::start(&settings.path)?), Some(DiskSpace::open(&settings.path)?))
+                let checkpointer = Checkpointer::start(&settings.path, Arc::clone(&lock))?;
+                (Some(checkpointer), Some(DiskSpace::open(&settings.path)?))
             }
             Threading::Inline => {
                 connection.pragma_update(None, "wal_autocheckpoint", AUTOCHECKPOINT)?;
@@ -71,6 +76,7 @@ impl Writer {
             space,
             settings,
             live,
+            lock,
         })
     }
 
@@ -101,6 +107,12 @@ impl Writer {
 
     /// Commits this job together with the queued ones.
     pub(super) fn commit(&mut self, first: Job, queued: impl FnMut() -> Option<Job>) {
+        if let Some(why) = self.check_files() {
+            for job in std::iter::once(first).chain(std::iter::from_fn(queued)) {
+                job.refuse()(Err(LedgerError::unavailable(&why)));
+            }
+            return;
+        }
         let no_room = self.check_space();
         let mut jobs = std::iter::once(first).chain(std::iter::from_fn(queued));
         let mut admitted = || jobs.find_map(|job| admit(job, no_room.as_deref()));
@@ -189,6 +201,14 @@ impl Writer {
         }
     }
 
+    /// Checks that the files are the ones that were opened; returns the reason if they are not.
+    fn check_files(&self) -> Option<String> {
+        let lost = self.lock.lost_file()?;
+        let why = disk_errors::describe_lost_file(&lost, &self.settings.path);
+        self.live.report_failure(why.clone());
+        Some(why)
+    }
+
     /// Checks the disk's space; returns the reason if there is no room for receipts.
     fn check_space(&mut self) -> Option<String> {
         let no_room = match self.space.as_mut()?.shortage(&self.connection) {
@@ -203,6 +223,9 @@ impl Writer {
 
     /// Tries a write while the store fails, since no job may come that would show whether it works again.
     fn probe(&mut self) {
+        if self.check_files().is_some() {
+            return;
+        }
         self.check_space();
         if !self.live.is_failing() {
             return;
@@ -285,6 +308,7 @@ mod tests {
     }
 
     fn open_writer(path: PathBuf, account: &AccountName) -> Writer {
+        let lock = Arc::new(StoreLock::take(&path).expect("it is free"));
         let mut connection = open::connect(&path).expect("it opens");
         open::ensure_schema(&mut connection, true).expect("the schema");
         let accounts = vec![account.clone()];
@@ -299,7 +323,7 @@ mod tests {
             observer: Arc::new(Unwatched),
             threading: Threading::Dedicated,
         };
-        Writer::new(connection, settings, live).expect("a writer")
+        Writer::new(connection, settings, live, lock).expect("a writer")
     }
 
     #[test]
