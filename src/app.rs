@@ -11,7 +11,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
-use crate::clock::Clock;
+use crate::clock::{Clock, ClockWitness, WitnessedClock};
 use crate::config::{AccountSettings, Config};
 use crate::deliver::{AccountWorker, DeliveryAccount, schedule};
 use crate::event::{AccountName, ProviderId, SourceName};
@@ -20,7 +20,7 @@ use crate::hubspot::AccountClient;
 use crate::intake::Source;
 use crate::ledger::sqlite::{OpenError, Rekey, Settings, SqliteLedger, Threading};
 use crate::ledger::{CommitObserver, Ledger};
-use crate::net::{Http, JwksCache};
+use crate::net::{Http, JwksCache, WitnessedHttp};
 use crate::ops::{ApiAccess, OpsState, Readiness, run_ops};
 use crate::receive::{PublishedKeys, WebhookLimits, WebhookSettings, run_webhooks};
 use crate::replay::Replayer;
@@ -56,6 +56,7 @@ impl App {
         clock: Arc<dyn Clock>,
         rekey: Rekey,
     ) -> anyhow::Result<Self> {
+        let clock: Arc<dyn Clock> = Arc::new(WitnessedClock::new(clock));
         let accounts: Vec<AccountName> = config.accounts.keys().cloned().collect();
         let metrics = Metrics::new(&accounts, &source_providers(&config));
         let opened = open_ledger(&config, &clock, &metrics, rekey);
@@ -186,11 +187,12 @@ impl App {
     fn account_workers(&self) -> Vec<AccountWorker> {
         // Shadow mode does everything except sending.
         let delivering = self.config.accounts.iter().filter(|(_, account)| account.deliver);
+        let http = witnessed(&self.http, &self.clock, ClockWitness::Hubspot);
         let worker = |(name, account): (&AccountName, &AccountSettings)| {
             let hubspot = AccountClient::new(
                 name.clone(),
                 account.api.clone(),
-                Arc::clone(&self.http),
+                Arc::clone(&http),
                 Arc::clone(&self.clock),
                 self.metrics.clone(),
             );
@@ -207,11 +209,17 @@ impl App {
     }
 
     fn fetch_workers(&self) -> Vec<Arc<FetchWorker>> {
+        let http = witnessed(&self.http, &self.clock, ClockWitness::Platform);
         let worker = |source: &Arc<Source>| {
-            fetch_worker(source, &self.ledger, &self.http, &self.clock, &self.metrics)
+            fetch_worker(source, &self.ledger, &http, &self.clock, &self.metrics)
         };
         self.config.sources.values().filter_map(worker).collect()
     }
+}
+
+/// Calls whose answers tell the clock the time.
+fn witnessed(http: &Arc<dyn Http>, clock: &Arc<dyn Clock>, witness: ClockWitness) -> Arc<dyn Http> {
+    Arc::new(WitnessedHttp::new(Arc::clone(http), Arc::clone(clock), witness))
 }
 
 fn join_result(ended: Result<std::io::Result<()>, tokio::task::JoinError>) -> anyhow::Result<()> {

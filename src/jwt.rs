@@ -4,6 +4,8 @@
 //! `x5u`) are ignored. The claims are judged by the time that the caller gives. Only this module uses the crate
 //! `jsonwebtoken`, and only for keys and signatures. It holds nothing, so a crash loses nothing.
 
+use std::time::Duration;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 pub use jsonwebtoken::Algorithm;
@@ -105,6 +107,21 @@ pub fn verify(
     rules: &TokenRules,
     now_ms: i64,
 ) -> Result<VerifiedToken, JwtError> {
+    verify_within(token, keys, rules, now_ms, Duration::ZERO)
+}
+
+/// As [`verify()`], but the token's times may lie this much further outside: to tell a right token that is out of time
+/// from a wrong one.
+///
+/// # Errors
+/// Those of [`verify()`].
+pub fn verify_within(
+    token: &[u8],
+    keys: TokenKeys<'_>,
+    rules: &TokenRules,
+    now_ms: i64,
+    grace: Duration,
+) -> Result<VerifiedToken, JwtError> {
     let text = std::str::from_utf8(token).map_err(|_| JwtError::Malformed)?;
     let (signed, signature) = text.rsplit_once('.').ok_or(JwtError::Malformed)?;
     let (head, claims) = signed.split_once('.').ok_or(JwtError::Malformed)?;
@@ -135,7 +152,8 @@ pub fn verify(
             0
         }
     };
-    check_claims(&claims, rules, now_ms)?;
+    let grace = i64::try_from(grace.as_millis()).unwrap_or(i64::MAX);
+    check_claims(&claims, rules, now_ms, LEEWAY_MS.saturating_add(grace))?;
     Ok(VerifiedToken { claims, key })
 }
 
@@ -265,18 +283,23 @@ fn published_keys(set: &[u8], algorithm: Algorithm, kid: Option<&str>) -> Vec<De
     fitting.take(MAX_PUBLISHED_KEYS).collect()
 }
 
-fn check_claims(claims: &str, rules: &TokenRules, now_ms: i64) -> Result<(), JwtError> {
+fn check_claims(
+    claims: &str,
+    rules: &TokenRules,
+    now_ms: i64,
+    leeway_ms: i64,
+) -> Result<(), JwtError> {
     let claims: Claims<'_> = serde_json::from_str(claims).map_err(|_| JwtError::Malformed)?;
     let time = |claim: Option<&RawValue>| match claim {
         Some(raw) => numeric_date(raw).map(Some).ok_or(JwtError::Malformed),
         None => Ok(None),
     };
     let expires_ms = time(claims.exp)?.ok_or(JwtError::Malformed)?;
-    if now_ms.saturating_sub(expires_ms) > LEEWAY_MS {
+    if now_ms.saturating_sub(expires_ms) > leeway_ms {
         return Err(JwtError::Stale);
     }
     for begins_ms in [time(claims.nbf)?, time(claims.iat)?].into_iter().flatten() {
-        if begins_ms.saturating_sub(now_ms) > LEEWAY_MS {
+        if begins_ms.saturating_sub(now_ms) > leeway_ms {
             return Err(JwtError::Future);
         }
     }

@@ -10,7 +10,7 @@ use super::health::connect_address;
 use super::ops_client::OpsClient;
 use super::{CommandError, classify_open_error};
 use crate::app;
-use crate::clock::{Clock, SystemClock};
+use crate::clock::{Clock, SystemClock, WitnessedClock};
 use crate::config::Config;
 use crate::event::{AccountName, EventKey, FetchCondition, FetchRequest, SourceName, WebinarId};
 use crate::ledger::sqlite::{OpenError, Rekey};
@@ -41,7 +41,8 @@ pub(super) struct DeliveredEvent {
 impl LedgerAccess {
     /// Opens the ledger, or reaches the service that has it.
     pub(super) fn open(config: &Config, http: &Arc<dyn Http>) -> Result<Self, CommandError> {
-        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        // What a command writes must not make a wrong clock credible to the service.
+        let clock: Arc<dyn Clock> = Arc::new(WitnessedClock::new(Arc::new(SystemClock)));
         // The metrics of a command are not shown.
         let metrics = Metrics::new(&[], &[]);
         match app::open_ledger(config, &clock, &metrics, Rekey::Refuse) {

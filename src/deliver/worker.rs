@@ -153,8 +153,10 @@ impl AccountWorker {
                 let has_pending = self.has_pending().await;
                 let has_pending =
                     has_pending.map_err(|error| self.log_failure(&error, UNREADABLE))?;
-                if !has_pending && status.unconfirmed_identity.is_none() {
-                    // There is nothing to send, so that no check is needed.
+                let needs_witness =
+                    account.clock.trust().is_some_and(|trust| trust.needs_witness(now));
+                if !has_pending && status.unconfirmed_identity.is_none() && !needs_witness {
+                    // There is nothing to send, so that no check is needed; nor does the clock need HubSpot's word.
                     return Err(Wait::until(None));
                 }
                 Ok(NextAction::CheckAccount(credentials, self.reserve_permit()?))

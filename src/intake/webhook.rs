@@ -1,6 +1,7 @@
 //! A webhook request: refused, answered as a handshake, or a receipt.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use secrecy::{ExposeSecret as _, SecretString};
 use sha2::{Digest as _, Sha256};
@@ -21,11 +22,17 @@ pub struct VerificationKeys {
     pub published: Option<Arc<[u8]>>,
 }
 
+/// How far outside the tolerance a signed time may lie for a clock to be the likely cause.
+const OUT_OF_TIME: Duration = Duration::from_hours(24);
+
 /// The result of taking in a webhook request.
 #[derive(Debug)]
 pub enum IntakeResult {
     /// The request is not authentic.
     Refused(VerifyError),
+    /// The signature is right, and its time lies outside the tolerance by less than a day: the platform is
+    /// late, or a clock is wrong.
+    OutOfTime(VerifyError),
     /// The platform asks for this reply; nothing is stored.
     Handshake(HandshakeReply),
     /// The request is authentic; the caller stores its receipt.
@@ -44,10 +51,19 @@ impl Source {
         let provider = self.provider.as_ref();
         let secrets = keys.secrets.iter().map(|secret| secret.expose_secret().as_bytes());
         let secrets: Vec<&[u8]> = secrets.chain(keys.published.as_deref()).collect();
-        let keys = Keys { secrets: &secrets, tolerance: self.tolerance };
-        let received_at = request.received_at;
+        let keys = Keys { secrets: &secrets, tolerance: self.tolerance, grace: Duration::ZERO };
+        let Inbound { headers, query, body, received_at, .. } = request;
         let verified = match provider.verify(request, keys) {
             Ok(verified) => verified,
+            Err(error @ (VerifyError::Stale | VerifyError::Future)) => {
+                let tolerance = self.tolerance.saturating_add(OUT_OF_TIME);
+                let keys = Keys { tolerance, grace: OUT_OF_TIME, ..keys };
+                let again = Inbound::new(headers, query, body, received_at);
+                return match provider.verify(again, keys) {
+                    Ok(_) => IntakeResult::OutOfTime(error),
+                    Err(_) => IntakeResult::Refused(error),
+                };
+            }
             Err(error) => return IntakeResult::Refused(error),
         };
         let digest: [u8; 32] = Sha256::digest(verified.body).into();

@@ -1,6 +1,7 @@
 //! HTTP calls to outside services: bounded in size and time, paced, authenticated. Only this room uses `reqwest`.
 //!
-//! * [`Http`] sends one request; [`HttpClient`] does so over real sockets.
+//! * [`Http`] sends one request; [`HttpClient`] does so over real sockets. [`WitnessedHttp`] learns the time from the
+//!   answers.
 //! * [`RateLimiter`] keeps calls within a limit; [`WaitingRateLimiter`] lets tasks wait for it.
 //! * [`oauth`] holds the messages of a token endpoint; [`TokenCache`] keeps the token; [`CredentialsFingerprint`]
 //!   notices changed credentials.
@@ -18,6 +19,7 @@ pub mod oauth;
 mod rate_limiter;
 mod token_cache;
 mod waiting_rate_limiter;
+mod witnessed_http;
 
 pub use client::{HttpClient, HttpClientError};
 pub use fingerprint::CredentialsFingerprint;
@@ -28,3 +30,4 @@ pub use jwks::JwksCache;
 pub use rate_limiter::{Permit, PermitWait, RateLimit, RateLimiter};
 pub use token_cache::{TokenCache, TokenIssuer, TokenIssuerError};
 pub use waiting_rate_limiter::{CallPermit, WaitingRateLimiter};
+pub use witnessed_http::WitnessedHttp;

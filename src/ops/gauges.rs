@@ -30,6 +30,8 @@ pub(super) async fn update_gauges(ops: &OpsState) {
             ops.metrics.set_oldest_pending(account, age);
         }
     }
+    let trust = ops.clock.trust();
+    ops.metrics.set_clock_skew(trust.and_then(|trust| trust.skew_seconds(ops.clock.now())));
     let statuses = read_figure("the fetches", LIMIT, ops.ledger.fetch_statuses()).await;
     for (source, status) in statuses.into_iter().flatten() {
         // Fetches from a platform without an API any more do not count as waiting.

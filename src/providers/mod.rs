@@ -164,6 +164,8 @@ pub struct Keys<'a> {
     pub secrets: &'a [&'a [u8]],
     /// Largest difference between a signed timestamp and the request's arrival, past or future.
     pub tolerance: Duration,
+    /// How far outside their own limits the times of a token may lie: none, unless only the signature is asked about.
+    pub grace: Duration,
 }
 
 /// Whether a source must configure a key.

@@ -14,6 +14,8 @@ pub(super) enum WebhookError {
     Body(#[from] BodyError),
     #[error("the signature is missing, wrong or outside the tolerance")]
     Unauthenticated,
+    #[error("the signed time is outside the tolerance, and our clock may be wrong")]
+    ClockUncertain,
     #[error("a secret cannot be read")]
     SecretUnreadable,
     #[error("the published keys are not available yet")]
@@ -53,6 +55,8 @@ impl WebhookError {
             // Memory is free again as soon as one of the bodies is read.
             Self::Body(B::NoMemory)   => (503, "unavailable",        Some("1"), true,  Some(O::Unavailable)),
             Self::Unauthenticated     => (401, "unauthorized",       None,      true,  Some(O::Unauthenticated)),
+            // The platform repeats it, and by then HubSpot may have confirmed the clock.
+            Self::ClockUncertain      => (503, "unavailable",        Some("60"), true, Some(O::Unavailable)),
             Self::SecretUnreadable
             | Self::KeysUnavailable   => (503, "unavailable",        Some("5"), true,  Some(O::Unavailable)),
             Self::StoreUnavailable    => (503, "unavailable",        Some("5"), false, Some(O::Unavailable)),

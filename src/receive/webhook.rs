@@ -79,6 +79,7 @@ struct LiveEndpoint {
     /// Published keys that the provider verifies with, if it needs them.
     keys: Option<Arc<dyn PublishedKeys>>,
     secret_warning: LogThrottle,
+    clock_warning: LogThrottle,
     foreign_warning: LogThrottle,
 }
 
@@ -90,6 +91,7 @@ impl WebhookService {
                 source: Arc::clone(source),
                 keys: keys.and_then(|url| settings.keys.get(url).cloned()),
                 secret_warning: LogThrottle::default(),
+                clock_warning: LogThrottle::default(),
                 foreign_warning: LogThrottle::default(),
             };
             (source.name.clone(), Arc::new(endpoint))
@@ -166,7 +168,18 @@ impl WebhookService {
                 debug!("the sender's key may be published by now; it is asked to retry");
                 return Err(WebhookError::KeysUnavailable);
             }
-            IntakeResult::Refused(refusal) => {
+            IntakeResult::OutOfTime(refusal) if !self.is_clock_proven() => {
+                metrics.webhook_rejected(name, rejection_reason(refusal));
+                if endpoint.clock_warning.is_due() {
+                    warn!(
+                        reason = rejection_reason(refusal),
+                        "a webhook's signature is right, and its time is not; nobody has confirmed this machine's clock, \
+                         so the sender is asked to retry"
+                    );
+                }
+                return Err(WebhookError::ClockUncertain);
+            }
+            IntakeResult::Refused(refusal) | IntakeResult::OutOfTime(refusal) => {
                 let reason = rejection_reason(refusal);
                 metrics.webhook_rejected(name, reason);
                 debug!(reason, "the sender is not believed");
@@ -184,6 +197,12 @@ impl WebhookService {
         // Not before: the receipt holds a copy of the body while it waits for its commit.
         drop(permit);
         Ok(answered)
+    }
+
+    /// Whether our clock is known to be right: then a signature that is out of time is the sender's.
+    fn is_clock_proven(&self) -> bool {
+        let clock = &self.settings.clock;
+        clock.trust().is_none_or(|trust| trust.is_proven(clock.now()))
     }
 
     async fn verify_and_read(

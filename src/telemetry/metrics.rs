@@ -248,6 +248,13 @@ impl Metrics {
         }
     }
 
+    /// Sets how far this machine's clock is ahead of HubSpot's, in seconds; none as long as that is unknown.
+    pub fn set_clock_skew(&self, seconds: Option<f64>) {
+        if let Some(seconds) = seconds {
+            self.families.clock_skew.with_label_values::<&str>(&[]).set(seconds);
+        }
+    }
+
     /// Sets the time at which the account's access token expires.
     pub fn set_token_expires(&self, account: &AccountName, at: Millis) {
         let gauge = self.families.token_expires.with_label_values(&[account.as_str()]);

@@ -7,6 +7,7 @@ mod backup;
 mod black_box;
 mod claims;
 mod cli;
+mod clock;
 mod crash;
 mod delivery;
 mod disk;

@@ -118,6 +118,9 @@ impl MemoryLedger {
         if let Some(source_name) = rekeyed {
             return Err(MemoryRekeyError { source_name });
         }
+        if let (Some(written), Some(trust)) = (state.written_at, clock.trust()) {
+            trust.recall_last_write(written);
+        }
         timers::open(&mut state, &policies, clock.now());
         let status = |account: &AccountName| {
             let status = state.statuses.get(account).cloned().unwrap_or_default();
@@ -180,11 +183,16 @@ impl MemoryLedger {
             live: &mut live,
             policies: &self.policies,
             now: self.clock.now(),
+            is_clock_doubted: self.clock.is_doubted(),
             woken: BTreeSet::new(),
             woken_fetches: BTreeSet::new(),
         };
         let answer = call(&mut tx);
-        let Transaction { state: next, woken, woken_fetches, .. } = tx;
+        let Transaction { state: mut next, woken, woken_fetches, .. } = tx;
+        next.written_at = Some(self.clock.likely_now());
+        if let Some(trust) = self.clock.trust() {
+            trust.record_write(self.clock.now());
+        }
         *state = next;
         drop((live, state));
         self.observer.committed(1, began.elapsed());

@@ -31,6 +31,8 @@ pub(super) struct State {
     pub(super) sources: BTreeMap<SourceName, StoredSource>,
     /// The defaults changed since the webinars were folded.
     pub(super) are_defaults_new: bool,
+    /// When something was written last.
+    pub(super) written_at: Option<Millis>,
     last_number: i64,
 }
 

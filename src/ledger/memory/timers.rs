@@ -35,7 +35,9 @@ impl Timers for MemoryLedger {
 fn run_timers(tx: &mut Transaction<'_>, limit: usize) -> TimersRun {
     let now = tx.now;
     let is_due = |at: Option<Millis>| at.is_some_and(|at| at <= now);
-    let timed_out = tx.state.events.values().filter(|event| is_due(event.facts.due_at));
+    let completes = !tx.is_clock_doubted;
+    let events = tx.state.events.values();
+    let timed_out = events.filter(|event| completes && is_due(event.facts.due_at));
     let webinars: BTreeSet<WebinarKey> = timed_out.map(|event| event.webinar.clone()).collect();
     let mut done = 0;
     for webinar in webinars.iter().take(limit) {
@@ -58,7 +60,8 @@ fn run_timers(tx: &mut Transaction<'_>, limit: usize) -> TimersRun {
         }
         return TimersRun { done, next_due: Some(now) };
     }
-    let times = tx.state.events.values().flat_map(|e| [e.facts.due_at, e.row.resend_at]);
+    let due_at = |event: &MemoryEvent| event.facts.due_at.filter(|_| completes);
+    let times = tx.state.events.values().flat_map(|event| [due_at(event), event.row.resend_at]);
     TimersRun { done, next_due: times.flatten().min() }
 }
 
@@ -73,8 +76,11 @@ fn refold(tx: &mut Transaction<'_>, webinar: &WebinarKey, scope: ReconcileScope)
     }
 }
 
-/// Deletes what is older than it is kept.
+/// Deletes what is older than it is kept. A doubted clock deletes nothing (M10).
 fn prune(tx: &mut Transaction<'_>, keep: Retention) {
+    if tx.is_clock_doubted {
+        return;
+    }
     let receipts_since = tx.now.minus(keep.receipts);
     let webinars_since = tx.now.minus(keep.events);
     let State { receipts, webinars, events, fetches, .. } = &mut tx.state;

@@ -13,6 +13,8 @@ pub(super) struct Transaction<'a> {
     pub(super) live: &'a mut Live,
     pub(super) policies: &'a Policies,
     pub(super) now: Millis,
+    /// Whether nothing may be deleted for its age or completed by time alone.
+    pub(super) is_clock_doubted: bool,
     /// Accounts that have something to do once the call is done.
     pub(super) woken: BTreeSet<AccountName>,
     /// Sources that have a fetch due once the call is done.

@@ -46,6 +46,7 @@ mod side_effects;
 mod source_config;
 mod statements;
 mod store_lock;
+mod store_row;
 #[cfg(test)]
 mod tests;
 mod timers;
@@ -116,7 +117,12 @@ impl SqliteLedger {
     pub fn open(settings: Settings) -> Result<Self, OpenError> {
         let lock = StoreLock::take(&settings.path)?;
         let mut connection = open::connect(&settings.path)?;
+        let is_new = open::schema_version(&connection)? == 0;
         open::ensure_schema(&mut connection, settings.migrate)?;
+        if is_new {
+            store_row::date_new_store(&connection, settings.clock.now())?;
+        }
+        store_row::recall_last_write(&connection, settings.clock.as_ref())?;
         source_config::compare_and_store(&mut connection, &settings.policies, settings.rekey)?;
         settle::recover(&mut connection, settings.clock.now())?;
         let sources: Vec<SourceName> = settings.policies.keys().cloned().collect();

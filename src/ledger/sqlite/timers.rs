@@ -6,17 +6,19 @@ use super::{events, settle, source_config};
 use crate::ledger::rules::reconcile::ReconcileScope;
 use crate::ledger::{LedgerError, TimersRun};
 
-/// Runs the timers that are due.
+/// Runs the timers that are due. A doubted clock completes nothing (M10); second sendings go on.
 pub(super) fn run_timers(tx: &mut WriteTx<'_>, limit: usize) -> Result<TimersRun, LedgerError> {
     let limit = sql_count(limit);
-    let done = run_completion_timers(tx, limit)? + settle::run_resend_timers(tx, limit)?;
+    let completed = if tx.is_clock_doubted { 0 } else { run_completion_timers(tx, limit)? };
+    let done = completed + settle::run_resend_timers(tx, limit)?;
     if source_config::refold_piece(tx)? {
         return Ok(TimersRun { done, next_due: Some(tx.now) });
     }
     let next_due = tx.connection.value(
-        "SELECT min(at) FROM (SELECT min(due_at) AS at FROM events WHERE due_at IS NOT NULL
+        "SELECT min(at) FROM (
+             SELECT min(due_at) AS at FROM events WHERE due_at IS NOT NULL AND NOT ?1
              UNION ALL SELECT min(resend_at) FROM events WHERE resend_at IS NOT NULL)",
-        (),
+        [tx.is_clock_doubted],
     )?;
     Ok(TimersRun { done, next_due })
 }

@@ -24,6 +24,8 @@ pub(super) struct WriteTx<'a> {
     pub(super) policies: &'a Policies,
     pub(super) live: &'a LiveState,
     pub(super) now: Millis,
+    /// Whether nothing may be deleted for its age or completed by time alone.
+    pub(super) is_clock_doubted: bool,
     pub(super) segment: &'a mut Segment,
     pub(super) effects: SideEffects,
     /// Steps that the users' expressions have taken.

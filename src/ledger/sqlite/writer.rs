@@ -20,6 +20,7 @@ use super::open::OpenError;
 use super::side_effects::SideEffects;
 use super::statements::Statements as _;
 use super::store_lock::StoreLock;
+use super::store_row::LastWrite;
 use super::transaction::WriteTx;
 use super::{Settings, Threading, disk_errors};
 use crate::ledger::LedgerError;
@@ -48,6 +49,7 @@ pub(super) struct Writer {
     settings: Settings,
     live: Arc<LiveState>,
     segment: Segment,
+    last_write: LastWrite,
     /// Outlives the connection.
     lock: Arc<StoreLock>,
 }
@@ -76,6 +78,7 @@ impl Writer {
             space,
             settings,
             live,
+            last_write: LastWrite::default(),
             lock,
         })
     }
@@ -130,6 +133,7 @@ impl Writer {
             policies: &self.settings.policies,
             live: &self.live,
             now: self.settings.clock.now(),
+            is_clock_doubted: self.settings.clock.is_doubted(),
             segment: &mut self.segment,
             effects: SideEffects::default(),
             steps: 0,
@@ -154,6 +158,7 @@ impl Writer {
         let outcome = outcome
             .and_then(|()| self.segment.write(&self.connection))
             .and_then(|()| effects.write(&self.connection))
+            .and_then(|()| self.last_write.record(&self.connection, self.settings.clock.as_ref()))
             .and_then(|()| self.connection.execute_batch("COMMIT"));
         match outcome {
             Ok(()) => {

@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use futures_util::future::join_all;
 
 use super::error::ApiError;
-use super::models::{AccountModel, AccountStatusModel, SourceModel, StatusModel, StoreModel};
+use super::models::{
+    AccountModel, AccountStatusModel, ClockModel, SourceModel, StatusModel, StoreModel,
+};
 use super::query::QueryParameters;
 use super::{STORE_TIMEOUT, await_store};
 use crate::event::{AccountName, SourceName};
@@ -33,10 +35,19 @@ pub(super) async fn get(ops: &OpsState, query: QueryParameters) -> Result<Status
         revision: REVISION.to_owned(),
         now,
         uptime_seconds: now.since(ops.started_at).as_secs(),
+        clock: clock(ops),
         store,
         accounts,
         sources: sources.collect(),
     })
+}
+
+fn clock(ops: &OpsState) -> ClockModel {
+    let trust = ops.clock.trust();
+    ClockModel {
+        skew_seconds: trust.and_then(|trust| trust.skew_seconds(ops.clock.now())),
+        doubt: ops.clock.doubt().map(|doubt| doubt.to_string()),
+    }
 }
 
 async fn store(ops: &OpsState) -> StoreModel {

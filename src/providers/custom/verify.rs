@@ -98,7 +98,13 @@ impl SignatureScheme for JwtScheme {
             (Some(_), [set, ..]) => TokenKeys::Published(set),
             (Some(_), []) => return Err(VerifyError::UnknownKey),
         };
-        let token = jwt::verify(token, verification_keys, &self.rules, request.received_at.get())?;
+        let token = jwt::verify_within(
+            token,
+            verification_keys,
+            &self.rules,
+            request.received_at.get(),
+            keys.grace,
+        )?;
         if let Some(claim) = &self.body_claim {
             let claims: Value = serde_json::from_str(&token.claims).unwrap_or_default();
             let claimed =

@@ -163,7 +163,7 @@ mod tests {
         secrets: &[&[u8]],
         now: Millis,
     ) -> Result<usize, VerifyError> {
-        let keys = Keys { secrets, tolerance: TOLERANCE };
+        let keys = Keys { secrets, tolerance: TOLERANCE, grace: Duration::ZERO };
         StandardWebhooks.verify(&Inbound::new(headers, "", body, now), keys)
     }
 

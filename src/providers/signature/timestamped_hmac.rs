@@ -146,7 +146,11 @@ mod tests {
         headers: &Vec<(String, String)>,
         now: Millis,
     ) -> Result<usize, VerifyError> {
-        let keys = Keys { secrets: &[b"other", b"key"], tolerance: Duration::from_mins(5) };
+        let keys = Keys {
+            secrets: &[b"other", b"key"],
+            tolerance: Duration::from_mins(5),
+            grace: Duration::ZERO,
+        };
         scheme.verify(&Inbound::new(headers, "", BODY, now), keys)
     }
 

@@ -200,7 +200,7 @@ pub(super) fn verify(
     secrets: &[&[u8]],
     now: Millis,
 ) -> Result<usize, VerifyError> {
-    let keys = Keys { secrets, tolerance: TOLERANCE };
+    let keys = Keys { secrets, tolerance: TOLERANCE, grace: Duration::ZERO };
     let headers: &dyn Headers = &signed.headers;
     let query = signed.url.query().unwrap_or_default();
     let verified = provider.verify(Inbound::new(headers, query, &signed.body, now), keys)?;

@@ -26,11 +26,12 @@ impl SignatureScheme for WixScheme {
     fn verify(&self, request: &RawRequest<'_>, keys: Keys<'_>) -> Result<usize, VerifyError> {
         let pems: Vec<Cow<'_, [u8]>> = keys.secrets.iter().map(|secret| to_pem(secret)).collect();
         let pems: Vec<&[u8]> = pems.iter().map(AsRef::as_ref).collect();
-        let token = jwt::verify(
+        let token = jwt::verify_within(
             request.body,
             TokenKeys::Given(&pems),
             &token_rules(),
             request.received_at.get(),
+            keys.grace,
         )?;
         Ok(token.key)
     }

@@ -26,6 +26,7 @@ const GOLDEN: &str = "\
 bridge_account_paused gauge
 bridge_batch_size histogram
 bridge_build_info gauge
+bridge_clock_skew_seconds gauge
 bridge_daily_remaining gauge
 bridge_delivery_latency_seconds histogram
 bridge_events gauge
@@ -57,6 +58,7 @@ fn families_have_their_names_and_types() {
     // These families have no label set until their first fact.
     metrics.webhook_bad_field(&ZOOM, "duration");
     metrics.hubspot_request(&account(), "upsert", "200", Duration::from_millis(80));
+    metrics.set_clock_skew(Some(0.5));
     metrics.set_daily_remaining(&account(), Some(1));
     metrics.set_token_expires(&account(), Millis::new(1));
 
@@ -176,6 +178,10 @@ fn labels_from_hubspot_are_bounded() {
 fn unknown_gauges_are_absent() {
     let metrics = metrics();
     assert!(!metrics.render().contains("bridge_token_expires_timestamp_seconds{"));
+    metrics.set_clock_skew(None);
+    assert!(!metrics.render().contains("\nbridge_clock_skew_seconds"));
+    metrics.set_clock_skew(Some(-0.5));
+    assert!(has(&metrics.render(), "bridge_clock_skew_seconds -0.5"));
     metrics.set_daily_remaining(&account(), Some(41));
     metrics.set_token_expires(&account(), Millis::new(1_800_000_000_000));
     let text = metrics.render();

@@ -32,6 +32,7 @@ impl Redactor {
                     r#""(bytes|free_bytes|wal_bytes|uptime_seconds|oldest_pending_age_seconds)":\d+"#,
                     r#""$1":[number]"#,
                 ),
+                rule(r#""skew_seconds":-?\d+\.\d+"#, r#""skew_seconds":[seconds]"#),
                 rule(r"\d+ bytes, schema", "[number] bytes, schema"),
                 // It is made of the answer and of its time.
                 rule(

@@ -87,6 +87,7 @@ fn rendered() -> BTreeMap<String, Family> {
     metrics.webhook_bad_field(&zoom, "duration");
     metrics.hubspot_request(&account, "upsert", "200", Duration::ZERO);
     metrics.platform_request(&source, "200");
+    metrics.set_clock_skew(Some(0.5));
     metrics.set_daily_remaining(&account, Some(1));
     metrics.set_token_expires(&account, Millis::new(1));
     let text = metrics.render();

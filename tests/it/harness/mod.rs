@@ -10,6 +10,7 @@ pub(crate) mod rng;
 pub(crate) mod senders;
 pub(crate) mod store;
 pub(crate) mod stub_platform;
+pub(crate) mod wall_clock;
 pub(crate) mod wire;
 pub(crate) mod zoom;
 

@@ -20,4 +20,4 @@ pub use event::{BulkRedriveModel, EventListModel, RedriveModel};
 pub use fetch::{FetchListModel, FetchRequestModel, PendingFetchesModel};
 pub use problem::{PROBLEM_TYPE_PREFIX, ProblemModel};
 pub use receipt::{BulkReplayModel, ReceiptDetailModel, ReceiptListModel};
-pub use status::{AccountModel, SourceModel, StatusModel, StoreModel};
+pub use status::{AccountModel, ClockModel, SourceModel, StatusModel, StoreModel};

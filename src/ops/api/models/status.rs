@@ -9,7 +9,7 @@ use crate::event::{AccountName, EventStateCounts, Millis, ProviderId, SourceName
 use crate::ledger::FetchStatus;
 
 /// `GET /status`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct StatusModel {
     /// Version of the program.
     pub version: String,
@@ -20,12 +20,24 @@ pub struct StatusModel {
     pub now: Millis,
     /// Time since the start, in seconds.
     pub uptime_seconds: u64,
+    /// The machine's clock.
+    #[serde(default)]
+    pub clock: ClockModel,
     /// The store.
     pub store: StoreModel,
     /// The HubSpot accounts.
     pub accounts: Vec<AccountModel>,
     /// The sources.
     pub sources: Vec<SourceModel>,
+}
+
+/// The machine's clock.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct ClockModel {
+    /// How far it is ahead of HubSpot's, in seconds; none until HubSpot has answered.
+    pub skew_seconds: Option<f64>,
+    /// Why it is doubted, so that nothing is deleted or completed by time alone.
+    pub doubt: Option<String>,
 }
 
 /// The store.

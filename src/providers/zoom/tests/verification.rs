@@ -19,7 +19,7 @@ fn verified(
     secrets: &[&[u8]],
     now: Millis,
 ) -> Result<usize, VerifyError> {
-    let keys = Keys { secrets, tolerance: TOLERANCE };
+    let keys = Keys { secrets, tolerance: TOLERANCE, grace: Duration::ZERO };
     ZOOM.verify(Inbound::new(headers, "", body, now), keys).map(|request| request.verified_by())
 }
 
@@ -56,7 +56,7 @@ fn published_vectors_verify_and_answer_the_handshake() {
     let now = Millis::new(1_720_705_456_000);
     assert_eq!(verified(&headers, body, &[b"another", secret], now), Ok(1));
 
-    let keys = Keys { secrets: &[b"another", secret], tolerance: TOLERANCE };
+    let keys = Keys { secrets: &[b"another", secret], tolerance: TOLERANCE, grace: Duration::ZERO };
     let request = ZOOM.verify(Inbound::new(&headers, "", body, now), keys).expect("verified");
     let parsed = ZOOM.read(&request.scrub(&ZOOM), keys.secrets);
     let PayloadContent::Handshake(reply) = parsed.content else {

@@ -1,0 +1,178 @@
+//! A machine's clock that is wrong, jumps, and is right again (M10): the real process, whose wall clock a test sets.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tokio::time::sleep;
+use webinar_bridge::clock::{Clock as _, SystemClock};
+use webinar_bridge::sandbox::emulator::EmulatorSettings;
+
+use crate::harness::http::{Answer, request, scrape};
+use crate::harness::process::{Bridge, SECRET, Setting, TOKEN};
+use crate::harness::wall_clock::WallClock;
+use crate::harness::zoom::{self, at};
+
+const HOUR: Duration = Duration::from_hours(1);
+const DAY: Duration = Duration::from_hours(24);
+const YEAR: Duration = Duration::from_hours(24 * 365);
+
+/// A bridge with a clock of its own.
+struct ClockedSetting {
+    setting: Setting,
+    clock: WallClock,
+}
+
+impl ClockedSetting {
+    fn new(account: &str, more: &str) -> Self {
+        let setting = Setting::with(EmulatorSettings::new(TOKEN), account, more);
+        let clock = WallClock::new(setting.folder.path());
+        Self { setting, clock }
+    }
+
+    fn start(&self) -> Bridge {
+        self.setting.start_with(&self.clock.variables())
+    }
+}
+
+/// Sends a webhook that Zoom signed this long after now, by the right time.
+async fn send_signed(bridge: &Bridge, body: &Value, seconds: i64) -> Answer {
+    let body = body.to_string().into_bytes();
+    let signed_at = SystemClock.now().get() / 1_000 + seconds;
+    let mut headers = zoom::signature(SECRET, &body, signed_at);
+    headers.push(("content-type".into(), "application/json".into()));
+    request(&bridge.webhooks, "POST /webhooks/zoom", &headers, &body).await.expect("an answer")
+}
+
+async fn send(bridge: &Bridge, body: &Value) -> u16 {
+    send_signed(bridge, body, 0).await.status
+}
+
+async fn api(bridge: &Bridge, path: &str) -> Value {
+    let line = format!("GET /api/v1/{path}");
+    request(&bridge.ops, &line, &[], &[]).await.expect("it answers").json()
+}
+
+async fn doubt(bridge: &Bridge) -> Value {
+    api(bridge, "status").await["clock"]["doubt"].clone()
+}
+
+async fn receipts(bridge: &Bridge) -> usize {
+    api(bridge, "receipts").await["receipts"].as_array().map_or(0, Vec::len)
+}
+
+/// B4: two years ahead for two seconds at a start, everything was deleted.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn clock_two_years_ahead_at_a_start_deletes_nothing() {
+    let setting = ClockedSetting::new("", "");
+    let bridge = setting.start();
+    for id in 1..=3 {
+        assert_eq!(send(&bridge, &zoom::created(id, "Name", at(0))).await, 200);
+    }
+    bridge.settled().await;
+    assert_eq!(bridge.terminate(), Some(0));
+    setting.clock.set_ahead(2 * YEAR);
+    let bridge = setting.start();
+    // Housekeeping begins 100 ms after the start.
+    sleep(Duration::from_secs(2)).await;
+    assert_eq!(receipts(&bridge).await, 3);
+    assert_eq!(scrape(&bridge.ops).await.events("main", "delivered"), 3);
+    assert!(doubt(&bridge).await.is_string());
+    assert!(bridge.logged().contains("the machine's clock is doubted"));
+    assert_eq!(bridge.terminate(), Some(0));
+
+    setting.clock.set_right();
+    let bridge = setting.start();
+    assert_eq!(receipts(&bridge).await, 3);
+    assert_eq!(doubt(&bridge).await, Value::Null);
+}
+
+/// B4 without HubSpot's word: the ledger knows when it was written last.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn clock_far_ahead_of_the_ledgers_last_write_is_doubted_without_a_witness() {
+    let setting = ClockedSetting::new("deliver = false", "");
+    let bridge = setting.start();
+    assert_eq!(send(&bridge, &zoom::created(1, "Name", at(0))).await, 200);
+    assert_eq!(bridge.terminate(), Some(0));
+    setting.clock.set_ahead(40 * DAY);
+    for _ in 0..2 {
+        let bridge = setting.start();
+        let reason = doubt(&bridge).await.to_string();
+        assert!(reason.contains("the store was written last at about"), "{reason}");
+        sleep(Duration::from_secs(1)).await;
+        assert_eq!(receipts(&bridge).await, 1);
+        assert_eq!(bridge.terminate(), Some(0));
+    }
+    setting.clock.set_right();
+    let bridge = setting.start();
+    assert_eq!(
+        doubt(&bridge).await,
+        Value::Null,
+        "the wrong clock wrote nothing that speaks for it"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn skew_is_shown_and_logged_once() {
+    let setting = ClockedSetting::new("", "");
+    setting.clock.set_ahead(Duration::from_mins(10));
+    let bridge = setting.start();
+    let skew = async || {
+        let skew = api(&bridge, "status").await["clock"]["skew_seconds"].clone();
+        skew.as_f64()
+    };
+    assert_eq!(skew().await, None, "nobody has told it yet");
+    let metrics = request(&bridge.ops, "GET /metrics", &[], &[]).await.expect("it answers");
+    assert!(!String::from_utf8_lossy(&metrics.body).contains("bridge_clock_skew_seconds{"));
+    assert!(!String::from_utf8_lossy(&metrics.body).contains("\nbridge_clock_skew_seconds "));
+    for id in 1..=3 {
+        assert_eq!(send(&bridge, &zoom::created(id, "Name", at(0))).await, 200);
+        bridge.settled().await;
+    }
+    let shown = skew().await.expect("HubSpot has told it");
+    assert!((597.0..602.0).contains(&shown), "{shown}");
+    let gauge = scrape(&bridge.ops).await.sum("bridge_clock_skew_seconds", &[]);
+    assert!((597.0..602.0).contains(&gauge), "{gauge}");
+    assert_eq!(doubt(&bridge).await, Value::Null, "ten minutes are no reason to doubt");
+    let log = bridge.logged();
+    assert_eq!(log.matches("the machine's clock is wrong").count(), 1, "{log}");
+}
+
+/// B8: Zoom never repeats what is answered 401.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn right_signature_out_of_time_is_answered_503_until_our_clock_is_proven() {
+    let setting = ClockedSetting::new("", "");
+    let bridge = setting.start();
+    let body = zoom::created(1, "Name", at(0));
+    let hours = |hours: i64| hours * 3_600;
+    // Nobody has confirmed our clock yet. The tolerance is two hours.
+    for (signed, expected) in [(-3, 503), (3, 503), (-25, 503), (-27, 401), (27, 401)] {
+        let answer = send_signed(&bridge, &body, hours(signed)).await;
+        assert_eq!(answer.status, expected, "{signed} hours");
+    }
+    let metrics = scrape(&bridge.ops).await;
+    for (reason, count) in [("stale", 3), ("future", 2)] {
+        assert_eq!(metrics.count("bridge_webhooks_rejected_total", &[("reason", reason)]), count);
+    }
+    assert_eq!(send(&bridge, &body).await, 200);
+    bridge.settled().await;
+    for signed in [-3, 3] {
+        let answer = send_signed(&bridge, &body, hours(signed)).await;
+        assert_eq!(answer.status, 401, "HubSpot has confirmed our clock");
+    }
+    // A wrong signature is answered 401 in any case.
+    for ahead in [Duration::ZERO, 3 * HOUR] {
+        setting.clock.set_ahead(ahead);
+        let other = json!({ "event": "webinar.created" }).to_string();
+        let mut headers = zoom::signature(SECRET, body.to_string().as_bytes(), 1_700_000_000);
+        headers.push(("content-type".into(), "application/json".into()));
+        let line = "POST /webhooks/zoom";
+        let answer = request(&bridge.webhooks, line, &headers, other.as_bytes()).await;
+        assert_eq!(answer.expect("an answer").status, 401);
+    }
+    // Our clock, three hours ahead, refuses what the platform signed just now.
+    assert_eq!(send(&bridge, &zoom::renamed(1, "Second", at(1))).await, 503);
+    setting.clock.set_right();
+    assert_eq!(send(&bridge, &zoom::renamed(1, "Second", at(1))).await, 200);
+    bridge.settled().await;
+    assert_eq!(setting.setting.event("1").input.event_name, "Second");
+}
