@@ -39,7 +39,10 @@ impl Redactor {
                     r#"("event_type":"fetched",(?:"events":\[[^\]]*\],)?"hash":")[0-9a-f]{32}""#,
                     r#"$1[hash]""#,
                 ),
-                rule(r#"\\"at\\":\d{13},\\"gone\\""#, r#"\"at\":[milliseconds],\"gone\""#),
+                rule(
+                    r#"\\"at\\":\d{13},\\"asked_at\\":\d{13},"#,
+                    r#"\"at\":[milliseconds],\"asked_at\":[milliseconds],"#,
+                ),
                 rule(r#""next":"[A-Za-z0-9_-]{16,64}""#, r#""next":"[cursor]""#),
                 rule(r#""(version|revision)":"[0-9A-Za-z.+-]+""#, r#""$1":"[$1]""#),
             ],
