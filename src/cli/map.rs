@@ -135,7 +135,7 @@ pub(super) fn map_body(
             (report.changes, report.bad_fields) = (changes, bad_fields);
             "changes"
         }
-        PayloadContent::Ignored => "ignored",
+        PayloadContent::Ignored | PayloadContent::Excluded => "ignored",
         PayloadContent::Handshake(_) => "handshake",
         PayloadContent::Unmappable(why) => {
             report.unmappable = Some(why);

@@ -10,7 +10,7 @@ use crate::event::{
     compile_event_expression,
 };
 use crate::expression::Expression;
-use crate::intake::{DEFAULT_TOLERANCE, Source};
+use crate::intake::{DEFAULT_TOLERANCE, Replays, Source};
 use crate::providers::{Capabilities, Options as _, Platform, Requirement, SignatureScheme};
 use crate::secret::Secret;
 
@@ -56,6 +56,10 @@ fn source(
     let hubspot = hubspot(&mut section, known.accounts);
     let path_token = path_token(&mut section, scheme);
     let tolerance = section.duration("timestamp_tolerance").unwrap_or(DEFAULT_TOLERANCE);
+    let replays = match section.choice("replays", &["accept", "refuse"]) {
+        Some("refuse") => Replays::Refuse,
+        _ => Replays::Accept,
+    };
     let platform_accounts = section.texts("platform_accounts");
     let organizer = section.display_text("organizer");
     let event_type = section.display_text("event_type");
@@ -83,6 +87,7 @@ fn source(
         secrets: secrets?,
         path_token,
         tolerance,
+        replays,
         platform_accounts: platform_accounts.map(BTreeSet::from_iter),
         policy: Policy {
             hubspot: hubspot?,

@@ -5,7 +5,7 @@ use sha2::{Digest as _, Sha256};
 use super::Source;
 use super::receipt::{IntakeReceipt, ReceiptParts, build};
 use crate::event::{Millis, ReceiptId};
-use crate::ledger::ReceiptKind;
+use crate::ledger::{DuplicateRule, ReceiptKind};
 use crate::providers::{FetchedAnswers, read_answers};
 
 impl Source {
@@ -31,7 +31,7 @@ impl Source {
             received_at,
             digest,
             dedupe_key: digest,
-            lasting_key: false,
+            duplicates: DuplicateRule::Delivery,
             headers: Vec::new(),
             body,
         };

@@ -18,5 +18,5 @@ mod stored;
 mod webhook;
 
 pub use receipt::IntakeReceipt;
-pub use source::{DEFAULT_TOLERANCE, Source};
+pub use source::{DEFAULT_TOLERANCE, Replays, Source};
 pub use webhook::{IntakeResult, VerificationKeys};

@@ -2,7 +2,7 @@
 
 use super::Source;
 use crate::event::{BodyHash, Millis, ReceiptId};
-use crate::ledger::{NewReceipt, ReceiptContent, ReceiptKind};
+use crate::ledger::{DuplicateRule, NewReceipt, ReceiptContent, ReceiptKind};
 use crate::providers::{ParsedPayload, PayloadContent};
 
 /// A receipt for the ledger, and the figures to count for it.
@@ -24,7 +24,7 @@ pub(super) struct ReceiptParts {
     /// SHA-256 of the raw body.
     pub(super) digest: [u8; 32],
     pub(super) dedupe_key: [u8; 32],
-    pub(super) lasting_key: bool,
+    pub(super) duplicates: DuplicateRule,
     pub(super) headers: Vec<(String, String)>,
     /// The scrubbed body.
     pub(super) body: Vec<u8>,
@@ -37,19 +37,24 @@ pub(super) fn build(
     (payload, has_foreign_accounts): (ParsedPayload, bool),
 ) -> IntakeReceipt {
     let mut bad_fields = Vec::new();
+    let keeps_body = match payload.content {
+        PayloadContent::Changes { .. }
+        | PayloadContent::Excluded
+        | PayloadContent::Unmappable(_) => true,
+        PayloadContent::Ignored | PayloadContent::Handshake(_) => false,
+    };
     let content = match payload.content {
         PayloadContent::Changes { changes, bad_fields: bad } => {
             bad_fields = bad;
             ReceiptContent::Changes(changes)
         }
         // A handshake is answered, never stored.
-        PayloadContent::Ignored | PayloadContent::Handshake(_) => ReceiptContent::Ignored,
+        PayloadContent::Ignored | PayloadContent::Excluded | PayloadContent::Handshake(_) => {
+            ReceiptContent::Ignored
+        }
         PayloadContent::Unmappable(why) => ReceiptContent::Quarantined(why),
     };
-    let body = match content {
-        ReceiptContent::Changes(_) | ReceiptContent::Quarantined(_) => parts.body,
-        ReceiptContent::Ignored => Vec::new(),
-    };
+    let body = if keeps_body { parts.body } else { Vec::new() };
     let receipt = NewReceipt {
         id: parts.id,
         kind: parts.kind,
@@ -58,7 +63,7 @@ pub(super) fn build(
         received_at: parts.received_at,
         event_type: payload.event_type,
         dedupe_key: parts.dedupe_key,
-        lasting_key: parts.lasting_key,
+        duplicates: parts.duplicates,
         hash: BodyHash::from_digest(&parts.digest),
         headers: parts.headers,
         body,

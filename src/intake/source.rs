@@ -30,6 +30,19 @@ pub struct Source {
     pub path_token: Option<Secret>,
     /// How far a signed timestamp may be from now.
     pub tolerance: Duration,
+    /// Whether a body counts again where nothing that is signed tells two deliveries apart.
+    pub replays: Replays,
+}
+
+/// What becomes of a repeated body where nothing that is signed tells two deliveries apart: the platform may say the
+/// same again, and somebody who has seen an old webhook may send it again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Replays {
+    /// It counts again, unless nothing came since of the webinars that it speaks of.
+    #[default]
+    Accept,
+    /// It counts once, for as long as the webinars that it speaks of are kept.
+    Refuse,
 }
 
 impl Source {
@@ -44,6 +57,7 @@ impl Source {
             secrets: Vec::new(),
             path_token: None,
             tolerance: DEFAULT_TOLERANCE,
+            replays: Replays::default(),
         }
     }
 

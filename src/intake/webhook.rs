@@ -6,12 +6,13 @@ use std::time::Duration;
 use secrecy::{ExposeSecret as _, SecretString};
 use sha2::{Digest as _, Sha256};
 
-use super::Source;
 use super::receipt::{IntakeReceipt, ReceiptParts, build};
+use super::{Replays, Source};
 use crate::event::ReceiptId;
-use crate::ledger::ReceiptKind;
+use crate::ledger::{DuplicateRule, ReceiptKind};
 use crate::providers::{
-    HandshakeReply, Header, Inbound, Keys, PayloadContent, Scrubbed, Unverified, VerifyError,
+    HandshakeReply, Header, Inbound, Keys, ParsedPayload, PayloadContent, Scrubbed, Unverified,
+    VerifyError,
 };
 
 /// The present keys that webhooks of a source are verified with.
@@ -67,29 +68,66 @@ impl Source {
             Err(error) => return IntakeResult::Refused(error),
         };
         let digest: [u8; 32] = Sha256::digest(verified.body).into();
+        let signed_time = provider.scheme().signed_time(&verified);
         let request = verified.scrub(provider);
         let (payload, has_foreign_accounts) = self.restrict(provider.read(&request, &secrets));
         if let PayloadContent::Handshake(reply) = payload.content {
             return IntakeResult::Handshake(reply);
         }
+        let (dedupe_key, duplicates) = self.recognize(&payload, &digest, signed_time.as_deref());
         let parts = ReceiptParts {
             id,
             kind: ReceiptKind::Webhook,
             received_at,
             digest,
-            dedupe_key: payload.delivery_id.as_deref().map_or(digest, delivery_key),
-            // Without a signed time, an old webhook can be sent again.
-            lasting_key: !provider.scheme().signs_time(),
+            dedupe_key,
+            duplicates,
             headers: headers_for_reading(&provider.read_headers(), &request),
             body: request.body,
         };
         IntakeResult::Receipt(Box::new(build(self, parts, (payload, has_foreign_accounts))))
+    }
+
+    /// The key by which a repetition of the webhook is recognized, and when it is a duplicate: the delivery's signed id,
+    /// else what is signed of body and time.
+    fn recognize(
+        &self,
+        payload: &ParsedPayload,
+        digest: &[u8; 32],
+        signed_time: Option<&[u8]>,
+    ) -> ([u8; 32], DuplicateRule) {
+        let signs_time = self.provider.scheme().signs_time();
+        match (payload.delivery_id.as_deref(), signed_time) {
+            (Some(id), _) if signs_time => (delivery_key(id), DuplicateRule::Delivery),
+            // Without a signed time, an old delivery can be sent again.
+            (Some(id), _) => (delivery_key(id), DuplicateRule::Lasting),
+            (None, Some(time)) if signs_time => {
+                (timed_key(digest, time), DuplicateRule::SignedTime)
+            }
+            (None, Some(time)) => (timed_key(digest, time), DuplicateRule::Lasting),
+            // The body holds the signed time.
+            (None, None) if signs_time => (*digest, DuplicateRule::Delivery),
+            (None, None) if self.replays == Replays::Refuse && !payload.only_requests_fetches() => {
+                (*digest, DuplicateRule::Lasting)
+            }
+            (None, None) => (*digest, DuplicateRule::LastOfWebinar),
+        }
     }
 }
 
 /// The dedupe key of a delivery that has an id. The prefix keeps it apart from every body's.
 fn delivery_key(id: &str) -> [u8; 32] {
     Sha256::new().chain_update(b"delivery ").chain_update(id).finalize().into()
+}
+
+/// The dedupe key of a body that was signed with that time. The prefix keeps it apart from every body's.
+fn timed_key(digest: &[u8; 32], time: &[u8]) -> [u8; 32] {
+    Sha256::new()
+        .chain_update(b"signed at ")
+        .chain_update(time)
+        .chain_update(digest)
+        .finalize()
+        .into()
 }
 
 /// The headers that reading the stored request needs again.

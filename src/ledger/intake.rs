@@ -42,23 +42,41 @@ pub struct NewReceipt {
     pub received_at: Millis,
     /// The platform's name of the event.
     pub event_type: String,
-    /// SHA-256 of what identifies the delivery: the platform's documented delivery id, else the raw body. For a fetched
-    /// answer it includes the time of the answer, since the same answer may be true again after another was.
+    /// SHA-256 of what identifies the delivery: the platform's documented delivery id, else the raw body and the time
+    /// signed with it. For a fetched answer it includes the time of the answer, since the same answer may be true again
+    /// after another was.
     pub dedupe_key: [u8; 32],
-    /// Whether the key is kept as long as any webinar that the receipt built, and not only as long as receipts are kept.
-    /// Set where the platform signs no time of sending: an attacker who has seen an old delivery could send it again.
-    pub lasting_key: bool,
+    /// When a receipt with a known key is a duplicate.
+    pub duplicates: DuplicateRule,
     /// The start of the SHA-256 of the raw body.
     pub hash: BodyHash,
     /// The few headers, by lower-case name, that mapping needs again in a replay; mostly none.
     pub headers: Vec<(String, String)>,
-    /// The scrubbed body. Not stored for ignored receipts.
+    /// The scrubbed body; empty if it is not to be stored.
     pub body: Vec<u8>,
     /// The receipt's content for the ledger.
     pub content: ReceiptContent,
-    /// Webinars to fetch from the platform's API because of the receipt, whatever its content is. None are requested for a
-    /// duplicate.
+    /// Webinars to fetch from the platform's API because of the receipt, whatever its content is. A duplicate requests
+    /// none, unless it is merged into requests that are there.
     pub fetch_requests: Vec<FetchRequest>,
+}
+
+/// When a receipt is a duplicate of an accepted one with its key.
+///
+/// A missed duplicate is harmless, a false one loses data.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DuplicateRule {
+    /// While that one is kept: the key names one delivery.
+    Delivery,
+    /// While that one is kept. The key holds a signed time of whole seconds, within which a body may be sent again to
+    /// undo another.
+    SignedTime,
+    /// As long as any webinar that it built is kept, and not only as long as receipts are: nothing dates the delivery,
+    /// so somebody who has seen an old one could send it again.
+    Lasting,
+    /// If it is the last accepted one of every webinar that they speak of: the same may be true again after another
+    /// was. One that only requests fetches is a duplicate while all of them are still requested.
+    LastOfWebinar,
 }
 
 /// How a receipt came.
@@ -94,7 +112,7 @@ impl NewReceipt {
 pub enum ReceiptContent {
     /// Changes to merge.
     Changes(Vec<Change>),
-    /// Nothing for us; only its key is stored.
+    /// Nothing for us. Its key is stored, and its body if one of our settings leaves it out.
     Ignored,
     /// Authentic but not understood; stored for replaying. The text is for operators.
     Quarantined(String),

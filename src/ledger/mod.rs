@@ -46,7 +46,9 @@ pub use fetch_queue::{
     FETCH_CLAIM, FetchBlame, FetchClaim, FetchOutcome, FetchQuery, FetchQueue, FetchRedrive,
     FetchState, FetchStatus, FetchSummary, FetchTask,
 };
-pub use intake::{Intake, NewReceipt, Policies, ReceiptContent, ReceiptKind, ReceiptOutcome};
+pub use intake::{
+    DuplicateRule, Intake, NewReceipt, Policies, ReceiptContent, ReceiptKind, ReceiptOutcome,
+};
 pub use outbox::{
     ClaimRequest, ClaimResult, ClaimedEvent, DeliveryOutcome, EventVersion, InputHash, Lease,
     Outbox, RecordResult, Settlement,

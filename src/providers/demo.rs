@@ -263,7 +263,7 @@ mod tests {
                                 demo.source
                             );
                         }
-                        PayloadContent::Ignored => {}
+                        PayloadContent::Ignored | PayloadContent::Excluded => {}
                         content
                         @ (PayloadContent::Unmappable(_) | PayloadContent::Handshake(_)) => {
                             panic!("{}: {summary}: {content:?}", demo.source)

@@ -81,6 +81,19 @@ impl ParsedPayload {
         Self::from_result("fetched", content)
     }
 
+    /// Whether the body says nothing itself, but only what to ask the platform about.
+    #[must_use]
+    pub fn only_requests_fetches(&self) -> bool {
+        let says_nothing = match &self.content {
+            PayloadContent::Changes { changes, .. } => changes.is_empty(),
+            PayloadContent::Ignored
+            | PayloadContent::Excluded
+            | PayloadContent::Unmappable(_)
+            | PayloadContent::Handshake(_) => false,
+        };
+        says_nothing && !self.fetch_requests.is_empty()
+    }
+
     /// Keeps the changes of these accounts of the platform, all if none are named, and returns whether that removed
     /// any. A change without a known account is removed. A fetch request without one stays: its answers are
     /// restricted.
@@ -114,8 +127,11 @@ pub enum PayloadContent {
         /// Names of optional fields with unreadable values, which count as missing: `start_time`.
         bad_fields: Vec<&'static str>,
     },
-    /// The body is about something else: an unknown type, a registration, a participant.
+    /// The body is about something else: an unknown type, a registration, a participant, a platform account that the
+    /// source may not speak for. Only its hash is kept.
     Ignored,
+    /// A setting of the source leaves the body out. It is kept, so that it can be replayed once the setting is right.
+    Excluded,
     /// The body is about a webinar, but its id or type is unreadable. The reason is for operators and contains nothing
     /// personal.
     Unmappable(String),

@@ -26,7 +26,7 @@ impl Mapped {
             PayloadContent::Changes { changes, .. } => by_webinar(source, changes)
                 .map(|changes| (ReceiptOutcome::Accepted, changes))
                 .map_err(|missing| missing.to_string()),
-            PayloadContent::Ignored | PayloadContent::Handshake(_) => {
+            PayloadContent::Ignored | PayloadContent::Excluded | PayloadContent::Handshake(_) => {
                 Ok((ReceiptOutcome::Ignored, ChangesByWebinar::new()))
             }
             PayloadContent::Unmappable(reason) => Err(reason),

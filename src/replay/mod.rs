@@ -57,7 +57,7 @@ pub enum ReplayError {
     Unknown,
     /// The receipt has no body.
     #[error(
-        "the receipt has no body: bodies of ignored receipts are not stored, and bodies can be erased"
+        "the receipt has no body: none is stored of unknown events and foreign accounts, and bodies can be erased"
     )]
     NoBody,
     /// The receipt's source is not configured.
@@ -215,6 +215,8 @@ impl Replayer {
                 Ok(Err(error @ ReplayError::Ledger(LedgerError::Unavailable { .. }))) => {
                     return Err(error);
                 }
+                // What is ignored whatever the settings are keeps no body; there is nothing to replay.
+                Ok(Err(ReplayError::NoBody)) if receipt.outcome == ReceiptOutcome::Ignored => {}
                 Ok(Err(error)) => {
                     tracing::debug!(receipt.id = %receipt.id, %error, "not replayed");
                     progress.failed += 1;

@@ -13,8 +13,8 @@ use webinar_bridge::event::{
 use webinar_bridge::intake::Source;
 use webinar_bridge::ledger::sqlite::{Rekey, Settings, SqliteLedger};
 use webinar_bridge::ledger::{
-    Browse as _, EventState, EventStateCounts, Intake as _, Ledger, NewReceipt, Policies,
-    ReceiptContent, ReceiptKind, ReceiptOutcome,
+    Browse as _, DuplicateRule, EventState, EventStateCounts, Intake as _, Ledger, NewReceipt,
+    Policies, ReceiptContent, ReceiptKind, ReceiptOutcome,
 };
 use webinar_bridge::providers::{Inbound, PayloadContent, Provider, by_id};
 use webinar_bridge::replay::{ReplayError, ReplayProgress, ReplayRequest, Replayer};
@@ -61,14 +61,16 @@ fn incoming(bytes: &[u8], received_at: Millis) -> NewReceipt {
         received_at,
         event_type: reading.event_type,
         dedupe_key: digest,
-        lasting_key: false,
+        duplicates: DuplicateRule::Delivery,
         hash: BodyHash::from_digest(&digest),
         headers: Vec::new(),
         body: (zoom().platform().scrub)(bytes),
         content: match reading.content {
             PayloadContent::Changes { changes, .. } => ReceiptContent::Changes(changes),
             PayloadContent::Unmappable(why) => ReceiptContent::Quarantined(why),
-            PayloadContent::Ignored | PayloadContent::Handshake(_) => ReceiptContent::Ignored,
+            PayloadContent::Ignored | PayloadContent::Excluded | PayloadContent::Handshake(_) => {
+                ReceiptContent::Ignored
+            }
         },
         fetch_requests: Vec::new(),
     }

@@ -5,17 +5,23 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use super::state::{MemoryEvent, ReceiptRow, State, sequence_number};
+use super::repetitions::Recognized;
+use super::state::{MemoryEvent, ReceiptRow, sequence_number};
 use super::transaction::Transaction;
-use super::{MemoryLedger, fetches};
+use super::{MemoryLedger, fetches, repetitions};
 use crate::event::freeze::pass_by_frozen;
 use crate::event::{Change, EventKey, ExternalEventId, Millis, fold};
-use crate::ledger::rules::accept::{AcceptPlan, MergeRefused, plan_receipt, quarantined};
+use crate::ledger::rules::accept::{
+    AcceptPlan, KnownReceipt, MergeRefused, plan_receipt, quarantined, requests_fetches,
+    superseded_key,
+};
 use crate::ledger::rules::reconcile::{
     EventChange, KnownEvent, Leftover, ReconcileScope, Reconciliation, held_events, policy_for,
     recurring_mode,
 };
-use crate::ledger::{Intake, LedgerError, NewReceipt, ReceiptOutcome, ReceiptSummary, WebinarKey};
+use crate::ledger::{
+    DuplicateRule, Intake, LedgerError, NewReceipt, ReceiptOutcome, ReceiptSummary, WebinarKey,
+};
 
 #[async_trait]
 impl Intake for MemoryLedger {
@@ -24,58 +30,83 @@ impl Intake for MemoryLedger {
     }
 }
 
-/// Stores a receipt, once, merges its changes, and requests its fetches.
+/// Stores a receipt, unless it is a duplicate, merges its changes, and requests its fetches.
 pub(super) fn accept(tx: &mut Transaction<'_>, receipt: &NewReceipt) -> ReceiptOutcome {
-    if is_known(&tx.state, receipt) {
-        return ReceiptOutcome::Duplicate;
+    let plan = plan_receipt(receipt, tx.policies.get(&receipt.source));
+    let outcome = match repetitions::recognize(&tx.state, receipt, &plan) {
+        Recognized::Duplicate => ReceiptOutcome::Duplicate,
+        Recognized::New => carry_out(tx, receipt, &plan, None),
+        Recognized::InPlaceOf(known) => carry_out(tx, receipt, &plan, Some(known)),
+    };
+    if requests_fetches(receipt, outcome) {
+        let by = receipt.kind.into();
+        fetches::request(tx, &receipt.source, &receipt.fetch_requests, by, receipt.received_at);
     }
-    let outcome = carry_out(tx, receipt, plan_receipt(receipt, tx.policies.get(&receipt.source)));
-    let by = receipt.kind.into();
-    fetches::request(tx, &receipt.source, &receipt.fetch_requests, by, receipt.received_at);
     outcome
-}
-
-fn is_known(state: &State, receipt: &NewReceipt) -> bool {
-    let key = (receipt.source.clone(), receipt.dedupe_key);
-    state.receipts.values().any(|row| row.dedupe_key == key)
-        || state.webinars.values().any(|row| row.lasting_keys.contains(&key))
 }
 
 fn carry_out(
     tx: &mut Transaction<'_>,
     receipt: &NewReceipt,
-    plan: AcceptPlan<'_>,
+    plan: &AcceptPlan<'_>,
+    known: Option<KnownReceipt>,
 ) -> ReceiptOutcome {
     match plan {
         AcceptPlan::Store(outcome, reason) => {
-            store_receipt(tx, receipt, receipt.summary(outcome, reason));
-            outcome
+            store_receipt(tx, receipt, receipt.summary(*outcome, reason.clone()), known);
+            *outcome
         }
         AcceptPlan::Merge(targets) => {
-            let summary = receipt.summary(ReceiptOutcome::Accepted, None);
+            let mut summary = receipt.summary(ReceiptOutcome::Accepted, None);
+            if let Some(revived) = known.filter(KnownReceipt::is_revived) {
+                summary.id = revived.id;
+            }
             let merged = tx.attempt(|tx| {
-                let number = store_receipt(tx, receipt, summary.clone());
+                let number = store_receipt(tx, receipt, summary.clone(), known);
                 let mut targets = targets.iter().enumerate();
                 targets.try_for_each(|(place, (key, change))| {
                     merge(tx, &summary, number, key, (place, change))
                 })
             });
-            match merged {
-                Ok(()) => ReceiptOutcome::Accepted,
-                Err(refused) => carry_out(tx, receipt, quarantined(&refused)),
+            match (merged, known) {
+                (Ok(()), _) => ReceiptOutcome::Accepted,
+                (Err(_), Some(known)) if known.outcome == ReceiptOutcome::Quarantined => {
+                    ReceiptOutcome::Duplicate
+                }
+                (Err(refused), known) => carry_out(tx, receipt, &quarantined(&refused), known),
             }
         }
     }
 }
 
-fn store_receipt(tx: &mut Transaction<'_>, receipt: &NewReceipt, summary: ReceiptSummary) -> i64 {
+fn store_receipt(
+    tx: &mut Transaction<'_>,
+    receipt: &NewReceipt,
+    mut summary: ReceiptSummary,
+    known: Option<KnownReceipt>,
+) -> i64 {
+    let mut body = (!receipt.body.is_empty()).then(|| receipt.body.as_slice().into());
+    match known {
+        Some(known) if known.is_revived() => {
+            let revived = tx.state.receipts.remove(&known.number);
+            body = revived.and_then(|revived| revived.body).or(body);
+            summary.id = known.id;
+        }
+        Some(known) => {
+            if let Some(row) = tx.state.receipts.get_mut(&known.number) {
+                row.dedupe_key.1 = superseded_key(&receipt.dedupe_key, known.number);
+                row.has_lasting_key = false;
+            }
+        }
+        None => {}
+    }
     let number = tx.state.next_number();
     let row = ReceiptRow {
         summary,
         dedupe_key: (receipt.source.clone(), receipt.dedupe_key),
-        has_lasting_key: receipt.lasting_key,
+        has_lasting_key: receipt.duplicates == DuplicateRule::Lasting,
         headers: receipt.headers.as_slice().into(),
-        body: (!receipt.body.is_empty()).then(|| receipt.body.as_slice().into()),
+        body,
     };
     tx.state.receipts.insert(number, row);
     number

@@ -19,6 +19,7 @@ mod live;
 mod merge;
 mod outbox;
 mod rebuild;
+mod repetitions;
 mod state;
 mod timers;
 mod transaction;

@@ -1,7 +1,14 @@
-//! The plan for a new receipt: how it is stored, and which webinars its changes join.
+//! The plan for a new receipt: how it is stored, which webinars its changes join, and whether it is a duplicate.
 
-use crate::event::{Change, MergeError, MissingExternalAccount, Policy};
-use crate::ledger::{NewReceipt, ReceiptContent, ReceiptOutcome, WebinarKey};
+use std::time::Duration;
+
+use sha2::{Digest as _, Sha256};
+
+use crate::event::{Change, MergeError, Millis, MissingExternalAccount, Policy, ReceiptId};
+use crate::ledger::{DuplicateRule, NewReceipt, ReceiptContent, ReceiptOutcome, WebinarKey};
+
+/// What a signed time of whole seconds does not tell apart.
+const SIGNED_SECOND: Duration = Duration::from_secs(1);
 
 /// Why a readable receipt cannot be merged.
 #[derive(Debug, thiserror::Error)]
@@ -28,6 +35,17 @@ pub enum AcceptPlan<'a> {
     /// It is stored as accepted, and each change is merged into its webinar. If one is refused, nothing of the receipt
     /// may be left, and it is stored as [`quarantined`].
     Merge(Vec<(WebinarKey, &'a Change)>),
+}
+
+impl AcceptPlan<'_> {
+    /// The webinars that the receipt's changes join.
+    pub fn webinars(&self) -> impl Iterator<Item = &WebinarKey> {
+        let targets = match self {
+            Self::Store(..) => &[][..],
+            Self::Merge(targets) => targets,
+        };
+        targets.iter().map(|(key, _)| key)
+    }
 }
 
 /// Plans a receipt of a source with that policy.
@@ -57,6 +75,116 @@ fn targets<'a>(
 #[must_use]
 pub fn quarantined<'a>(refused: &MergeRefused) -> AcceptPlan<'a> {
     AcceptPlan::Store(ReceiptOutcome::Quarantined, Some(refused.to_string()))
+}
+
+/// The receipt that has the key of a new one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct KnownReceipt {
+    /// The ledger's number of the receipt.
+    pub number: i64,
+    /// Its id.
+    pub id: ReceiptId,
+    /// Its outcome.
+    pub outcome: ReceiptOutcome,
+    /// When it arrived.
+    pub received_at: Millis,
+}
+
+impl KnownReceipt {
+    /// Whether it said nothing, so that a new receipt brings it up to date instead of joining it.
+    #[must_use]
+    pub fn is_revived(&self) -> bool {
+        self.outcome != ReceiptOutcome::Accepted
+    }
+}
+
+/// Whether a receipt with a known key is a duplicate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Repetition {
+    /// It is.
+    Duplicate,
+    /// It is if the known receipt is the last one of every webinar that it speaks of.
+    UnlessLast,
+    /// It is if all fetches that it requests are requested already.
+    UnlessRequested,
+    /// It is none: the known receipt said nothing, and is brought up to date.
+    Revival,
+}
+
+/// Judges a planned receipt whose key is known.
+#[must_use]
+pub fn judge_repetition(
+    receipt: &NewReceipt,
+    plan: &AcceptPlan<'_>,
+    known: &KnownReceipt,
+) -> Repetition {
+    use ReceiptOutcome::{Accepted, Duplicate, Ignored, Quarantined};
+    let outcome = match plan {
+        AcceptPlan::Store(outcome, _) => *outcome,
+        AcceptPlan::Merge(_) => Accepted,
+    };
+    match (known.outcome, outcome) {
+        (Ignored, Quarantined | Accepted) | (Quarantined, Accepted) => Repetition::Revival,
+        (Accepted, Accepted) => match receipt.duplicates {
+            DuplicateRule::LastOfWebinar if only_requests_fetches(receipt) => {
+                Repetition::UnlessRequested
+            }
+            DuplicateRule::LastOfWebinar => Repetition::UnlessLast,
+            DuplicateRule::SignedTime
+                if receipt.received_at <= known.received_at.plus(SIGNED_SECOND)
+                    && is_undated(receipt) =>
+            {
+                Repetition::UnlessLast
+            }
+            DuplicateRule::SignedTime | DuplicateRule::Delivery | DuplicateRule::Lasting => {
+                Repetition::Duplicate
+            }
+        },
+        (Ignored, Ignored)
+        | (Quarantined | Accepted, Ignored | Quarantined)
+        | (Duplicate, _)
+        | (_, Duplicate) => Repetition::Duplicate,
+    }
+}
+
+/// Whether the fetches of a receipt with that outcome are requested.
+#[must_use]
+pub fn requests_fetches(receipt: &NewReceipt, outcome: ReceiptOutcome) -> bool {
+    match outcome {
+        // A fetch that is under way may have been answered before what the duplicate reports.
+        ReceiptOutcome::Duplicate => {
+            receipt.duplicates == DuplicateRule::LastOfWebinar && only_requests_fetches(receipt)
+        }
+        ReceiptOutcome::Accepted | ReceiptOutcome::Ignored | ReceiptOutcome::Quarantined => true,
+    }
+}
+
+/// Whether a receipt has changes without a time of their own, which are ordered by its arrival.
+fn is_undated(receipt: &NewReceipt) -> bool {
+    match &receipt.content {
+        ReceiptContent::Changes(changes) => changes.iter().any(|one| one.occurred_at.is_none()),
+        ReceiptContent::Ignored | ReceiptContent::Quarantined(_) => false,
+    }
+}
+
+/// Whether a receipt says nothing itself, but only what to ask the platform about.
+fn only_requests_fetches(receipt: &NewReceipt) -> bool {
+    let says_nothing = match &receipt.content {
+        ReceiptContent::Changes(changes) => changes.is_empty(),
+        ReceiptContent::Ignored | ReceiptContent::Quarantined(_) => false,
+    };
+    says_nothing && !receipt.fetch_requests.is_empty()
+}
+
+/// The key of an accepted receipt from when another one with its key is accepted: a key belongs to the newest.
+#[must_use]
+pub fn superseded_key(key: &[u8; 32], number: i64) -> [u8; 32] {
+    Sha256::new()
+        .chain_update(b"superseded ")
+        .chain_update(number.to_be_bytes())
+        .chain_update(key)
+        .finalize()
+        .into()
 }
 
 #[cfg(test)]

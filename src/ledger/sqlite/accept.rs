@@ -5,21 +5,28 @@ use std::borrow::Cow;
 use super::statements::Statements as _;
 use super::transaction::{AttemptError, WriteTx};
 use super::values::Json;
-use super::{event_rows, events, fetches, webinars};
+use super::{event_rows, events, fetches, repetitions, webinars};
 use crate::event::freeze::pass_by_frozen;
 use crate::event::{Change, ExternalEventId};
-use crate::ledger::rules::accept::{AcceptPlan, MergeRefused, plan_receipt, quarantined};
+use crate::ledger::rules::accept::{
+    AcceptPlan, KnownReceipt, MergeRefused, plan_receipt, quarantined, requests_fetches,
+};
 use crate::ledger::rules::reconcile::{ReconcileScope, recurring_mode};
-use crate::ledger::{LedgerError, NewReceipt, ReceiptOutcome, ReceiptSummary, WebinarKey};
+use crate::ledger::{
+    DuplicateRule, LedgerError, NewReceipt, ReceiptOutcome, ReceiptSummary, WebinarKey,
+};
 
-/// Stores a receipt, once, and merges its changes.
+/// Stores a receipt, unless it is a duplicate, and merges its changes.
 pub(super) fn accept(
     tx: &mut WriteTx<'_>,
     receipt: &NewReceipt,
 ) -> Result<ReceiptOutcome, LedgerError> {
     let plan = plan_receipt(receipt, tx.policies.get(&receipt.source));
-    let outcome = carry_out(tx, receipt, plan)?;
-    if outcome != ReceiptOutcome::Duplicate {
+    let mut outcome = carry_out(tx, receipt, &plan, None)?;
+    if outcome == ReceiptOutcome::Duplicate {
+        outcome = accept_repetition(tx, receipt, &plan)?;
+    }
+    if requests_fetches(receipt, outcome) {
         let requests = &receipt.fetch_requests;
         let by = receipt.kind.into();
         fetches::request(tx, &receipt.source, requests, by, receipt.received_at)?;
@@ -27,32 +34,55 @@ pub(super) fn accept(
     Ok(outcome)
 }
 
+/// Stores a receipt whose key is known, unless it is a duplicate.
+fn accept_repetition(
+    tx: &mut WriteTx<'_>,
+    receipt: &NewReceipt,
+    plan: &AcceptPlan<'_>,
+) -> Result<ReceiptOutcome, LedgerError> {
+    match repetitions::find_unless_duplicate(tx, receipt, plan)? {
+        None => Ok(ReceiptOutcome::Duplicate),
+        Some(known) => carry_out(tx, receipt, plan, Some(known)),
+    }
+}
+
+/// Stores the receipt as planned, in the place of the `known` one if there is one. It is a duplicate if its key is
+/// known otherwise.
 fn carry_out(
     tx: &mut WriteTx<'_>,
     receipt: &NewReceipt,
-    plan: AcceptPlan<'_>,
+    plan: &AcceptPlan<'_>,
+    known: Option<KnownReceipt>,
 ) -> Result<ReceiptOutcome, LedgerError> {
     match plan {
         AcceptPlan::Store(outcome, reason) => {
-            let stored = store(tx, receipt, outcome, reason.as_deref())?;
-            Ok(stored.map_or(ReceiptOutcome::Duplicate, |_| outcome))
+            let stored = store(tx, receipt, *outcome, reason.as_deref(), known)?;
+            Ok(stored.map_or(ReceiptOutcome::Duplicate, |_| *outcome))
         }
         AcceptPlan::Merge(targets) => {
-            let summary = receipt.summary(ReceiptOutcome::Accepted, None);
+            let mut summary = receipt.summary(ReceiptOutcome::Accepted, None);
             let merged = tx.attempt(|tx| {
-                let Some(seq) = store(tx, receipt, ReceiptOutcome::Accepted, None)? else {
+                let Some(seq) = store(tx, receipt, ReceiptOutcome::Accepted, None, known)? else {
                     return Ok(ReceiptOutcome::Duplicate);
                 };
+                if let Some(revived) = known.filter(KnownReceipt::is_revived) {
+                    summary.id = revived.id;
+                }
                 for (place, (key, change)) in targets.iter().enumerate() {
                     merge(tx, &summary, key, (place, change), seq)?;
                 }
                 Ok(ReceiptOutcome::Accepted)
             });
-            match merged {
-                Ok(outcome) => Ok(outcome),
-                Err(AttemptError::Store(error)) => Err(error),
-                Err(AttemptError::Refused(refused)) => {
-                    carry_out(tx, receipt, quarantined(&refused))
+            match (merged, known) {
+                (Ok(outcome), _) => Ok(outcome),
+                (Err(AttemptError::Store(error)), _) => Err(error),
+                (Err(AttemptError::Refused(_)), Some(known))
+                    if known.outcome == ReceiptOutcome::Quarantined =>
+                {
+                    Ok(ReceiptOutcome::Duplicate)
+                }
+                (Err(AttemptError::Refused(refused)), known) => {
+                    carry_out(tx, receipt, &quarantined(&refused), known)
                 }
             }
         }
@@ -65,13 +95,22 @@ fn store(
     receipt: &NewReceipt,
     outcome: ReceiptOutcome,
     reason: Option<&str>,
+    known: Option<KnownReceipt>,
 ) -> rusqlite::Result<Option<i64>> {
+    match known {
+        Some(known) if known.is_revived() => {
+            return repetitions::revive(tx, receipt, outcome, reason, known).map(Some);
+        }
+        Some(known) => repetitions::supersede(tx, receipt, known)?,
+        None => {}
+    }
     let place = (!receipt.body.is_empty()).then(|| tx.segment.push(&receipt.body));
     let inserted = tx.connection.change(
         "INSERT INTO receipts (id, source, dedupe_key, provider, event_type, outcome, reason,
              received_at, hash, body_id, body_offset, body_length, kind, headers, lasting)
          SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15
-         WHERE NOT EXISTS (SELECT 1 FROM lasting_keys WHERE source = ?2 AND dedupe_key = ?3)
+         WHERE ?16 OR NOT EXISTS
+             (SELECT 1 FROM lasting_keys WHERE source = ?2 AND dedupe_key = ?3)
          ON CONFLICT (source, dedupe_key) DO NOTHING",
         (
             receipt.id,
@@ -88,7 +127,8 @@ fn store(
             place.map(|place| place.length),
             receipt.kind,
             (!receipt.headers.is_empty()).then_some(Json(&receipt.headers)),
-            receipt.lasting_key,
+            receipt.duplicates == DuplicateRule::Lasting,
+            receipt.duplicates == DuplicateRule::LastOfWebinar,
         ),
     )?;
     if inserted == 0 {

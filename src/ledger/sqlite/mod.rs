@@ -41,6 +41,7 @@ mod read;
 mod rebuild;
 mod receipts;
 mod redrive;
+mod repetitions;
 mod settle;
 mod side_effects;
 mod source_config;

@@ -18,10 +18,6 @@ const OUTCOMES: [(&str, ReceiptOutcome); 3] = [
     ("quarantined", ReceiptOutcome::Quarantined),
 ];
 
-/// Outcomes of receipts that can be replayed: ignored receipts have no body.
-const REPLAYABLE_OUTCOMES: [(&str, ReceiptOutcome); 2] =
-    [("quarantined", ReceiptOutcome::Quarantined), ("accepted", ReceiptOutcome::Accepted)];
-
 /// Shows a page of receipts.
 pub(super) async fn list(
     ops: &OpsState,
@@ -69,7 +65,7 @@ pub(super) async fn replay_all(
     mut query: QueryParameters,
 ) -> Result<BulkReplayModel, ApiError> {
     let source = query.known("source", ops.sources.keys(), ApiError::UnknownSource)?;
-    let choice = query.choice("outcome", &REPLAYABLE_OUTCOMES)?;
+    let choice = query.choice("outcome", &OUTCOMES)?;
     let (word, outcome) = choice.unwrap_or(("quarantined", ReceiptOutcome::Quarantined));
     let filters = [source.as_ref().map(SourceName::as_str), Some(word)];
     let scope = CursorScope::new("replay", &filters);

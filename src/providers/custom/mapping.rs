@@ -111,7 +111,7 @@ impl Evaluation<'_> {
         match self.evaluate("when")? {
             Some(Evaluated::Flag(true)) => {}
             None if !self.mapping.has("when") => {}
-            Some(Evaluated::Flag(false)) | None => return Ok(PayloadContent::Ignored),
+            Some(Evaluated::Flag(false)) | None => return Ok(PayloadContent::Excluded),
             Some(_) => return Err("map.when yields neither true nor false".to_owned()),
         }
         let id = self.read_id("event_id", WebinarId::parse)?;

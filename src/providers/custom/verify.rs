@@ -12,7 +12,8 @@ use url::Url;
 use crate::jwt::{self, TokenKeys, TokenRules};
 use crate::providers::signature::find_secret;
 use crate::providers::{
-    Keys, RawRequest, Requirement, SignatureScheme, SignedRequest, UnsignedRequest, VerifyError,
+    Inbound, Keys, RawRequest, Requirement, SignatureScheme, SignedRequest, UnsignedRequest,
+    Verified, VerifyError,
 };
 
 pub(super) use settings::scheme_from_options;
@@ -25,7 +26,8 @@ struct BasicScheme {
 /// The secret in a header.
 struct BearerScheme(PrefixedHeader);
 
-/// JSON Web Tokens. They may expire years ahead, so they do not count as timed.
+/// JSON Web Tokens. They may expire years ahead, so they do not count as timed. Their time of issue tells deliveries
+/// apart where the token covers the body.
 struct JwtScheme {
     location: TokenLocation,
     /// Accepted algorithms and claims.
@@ -142,6 +144,18 @@ impl SignatureScheme for JwtScheme {
         false
     }
 
+    fn signed_time(&self, request: &Inbound<'_, Verified>) -> Option<Vec<u8>> {
+        let token = match (&self.location, &self.body_claim) {
+            (TokenLocation::Header(header), Some(_)) => header.read_verified(request)?,
+            // It proves the sender, and says nothing of the body.
+            (TokenLocation::Header(_), None) => return None,
+            (TokenLocation::Body, _) => request.body,
+        };
+        let claims: Value = serde_json::from_slice(&jwt::decode_claims(token)?).ok()?;
+        let claim = claims.get("jti").or_else(|| claims.get("iat"))?;
+        Some(claim.to_string().into_bytes())
+    }
+
     fn check_secret(&self, secret: &[u8]) -> Option<&'static str> {
         self.rules.algorithms.iter().find_map(|one| jwt::check_key(*one, secret))
     }
@@ -158,6 +172,10 @@ impl SignatureScheme for JwtScheme {
 impl PrefixedHeader {
     fn read<'a>(&self, request: &RawRequest<'a>) -> Result<&'a [u8], VerifyError> {
         strip_auth_prefix(&self.prefix, request.headers.lookup(&self.name).exactly_one()?)
+    }
+
+    fn read_verified<'a>(&self, request: &Inbound<'a, Verified>) -> Option<&'a [u8]> {
+        strip_auth_prefix(&self.prefix, request.headers.lookup(&self.name).exactly_one().ok()?).ok()
     }
 
     fn write(&self, text: &str) -> (String, String) {

@@ -85,10 +85,8 @@ impl Provider for Eventbrite {
         let nothing = PayloadContent::Changes { changes: Vec::new(), bad_fields: Vec::new() };
         let mut parsed = ParsedPayload::new(&action, nothing);
         // All updates of an event have the same body, and `X-Eventbrite-Delivery` was seen to hold the webhook's own
-        // id. A repeated delivery cannot be distinguished from a new one, so each counts as new: that costs a call and
-        // loses nothing.
-        let arrived = request.received_at.get();
-        parsed.delivery_id = Some(format!("{action} {webinar} {arrived}"));
+        // id. A repeated delivery cannot be distinguished from a new one: the ledger merges it into a fetch that is
+        // still requested, and fetches again otherwise.
         parsed.fetch_requests.push(FetchRequest {
             account: None,
             webinar,

@@ -36,7 +36,7 @@ fn samples_read_without_bad_fields() {
             PayloadContent::Changes { bad_fields, .. } => {
                 assert_eq!(bad_fields, Vec::<&str>::new());
             }
-            PayloadContent::Ignored => {}
+            PayloadContent::Ignored | PayloadContent::Excluded => {}
             PayloadContent::Unmappable(reason) => panic!("{reason}"),
             PayloadContent::Handshake(_) => panic!("Livestorm has no handshake"),
         }

@@ -12,7 +12,9 @@ use subtle::ConstantTimeEq as _;
 
 use crate::event::Millis;
 use crate::providers::signature::{SignatureScheme, find_secret, hmac};
-use crate::providers::{Keys, RawRequest, SignedRequest, UnsignedRequest, VerifyError};
+use crate::providers::{
+    Inbound, Keys, RawRequest, SignedRequest, UnsignedRequest, Verified, VerifyError,
+};
 
 /// The header with the signed time and the signature.
 pub(super) const SIGNATURE: &str = "x-livestorm-signature";
@@ -44,6 +46,11 @@ impl SignatureScheme for LivestormScheme {
         let hash = hex::encode(signed_hash(time.as_bytes(), request.secret, request.body));
         let headers = vec![(SIGNATURE.to_owned(), format!("{time},{hash}"))];
         Ok(SignedRequest::with_headers(request, headers))
+    }
+
+    fn signed_time(&self, request: &Inbound<'_, Verified>) -> Option<Vec<u8>> {
+        let header = request.headers.lookup(SIGNATURE).exactly_one().ok()?;
+        header.split(|byte| *byte == b',').next().map(<[u8]>::to_vec)
     }
 }
 

@@ -96,7 +96,8 @@ impl Provider for Luma {
             "calendar.event.added" if self.calendar_events => {
                 map::read(text, map::LumaAction::Added, sent_at)
             }
-            // Guests, tickets, subscribers, other calendars' events, and types that Luma adds later.
+            "calendar.event.added" => Ok(PayloadContent::Excluded),
+            // Guests, tickets, subscribers, and types that Luma adds later.
             _ => Ok(PayloadContent::Ignored),
         };
         let mut parsed = ParsedPayload::from_result(&name, content);

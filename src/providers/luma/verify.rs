@@ -10,7 +10,8 @@ use crate::providers::signature::standard_webhooks::{self, StandardWebhooks};
 use crate::providers::signature::timestamped_hmac::{TimestampLayout, TimestampedHmac};
 use crate::providers::signature::{SignatureScheme, hmac};
 use crate::providers::{
-    Header, Headers, Keys, RawRequest, SignedRequest, UnsignedRequest, VerifyError,
+    Header, Headers, Inbound, Keys, RawRequest, SignedRequest, UnsignedRequest, Verified,
+    VerifyError,
 };
 
 /// The header with the signature.
@@ -64,13 +65,17 @@ impl SignatureScheme for LumaScheme {
         }
     }
 
-    /// The signed id, or the signature of time and body.
+    fn signed_time(&self, request: &Inbound<'_, Verified>) -> Option<Vec<u8>> {
+        match self {
+            Self::Native => NATIVE.signed_time(request),
+            Self::StandardWebhooks => StandardWebhooks.signed_time(request),
+        }
+    }
+
+    /// The signed id. Luma's own scheme leaves `webhook-id` unsigned.
     fn delivery_id(&self, headers: &dyn Headers) -> Option<String> {
         match self {
-            Self::Native => {
-                let claimed = NATIVE.read(headers).ok()?;
-                std::str::from_utf8(claimed.mac).ok().map(str::to_owned)
-            }
+            Self::Native => None,
             Self::StandardWebhooks => StandardWebhooks.delivery_id(headers),
         }
     }

@@ -11,7 +11,9 @@ use super::digest::{self, HashAlgorithm, MacMethod};
 use super::message::{MessageTemplate, MessageValues, Placeholder};
 use super::{SignatureScheme, find_secret, hmac};
 use crate::event::Millis;
-use crate::providers::{Headers, Keys, RawRequest, SignedRequest, UnsignedRequest, VerifyError};
+use crate::providers::{
+    Headers, Inbound, Keys, RawRequest, SignedRequest, UnsignedRequest, Verified, VerifyError,
+};
 
 /// Limit of signatures in one header. A sender has a few keys while it rotates them.
 const SIGNATURES_MAX: usize = 16;
@@ -148,6 +150,18 @@ impl SignatureScheme for MacScheme {
 
     fn signs_time(&self) -> bool {
         self.message.contains(Placeholder::Timestamp)
+    }
+
+    fn signed_time(&self, request: &Inbound<'_, Verified>) -> Option<Vec<u8>> {
+        let headers = request.headers;
+        let written = match (&self.timestamp_header, &self.location) {
+            (Some(header), _) => headers.lookup(header).exactly_one().ok()?,
+            (None, SignatureLocation::Header(name, layout)) => {
+                layout.read(headers.lookup(name).exactly_one().ok()?).ok()?.1?
+            }
+            (None, SignatureLocation::Query(_)) => return None,
+        };
+        Some(written.to_vec())
     }
 
     fn id_headers(&self) -> Vec<String> {

@@ -14,7 +14,10 @@ pub mod timestamped_hmac;
 
 use url::Url;
 
-use super::{Headers, Keys, RawRequest, Requirement, SignedRequest, UnsignedRequest, VerifyError};
+use super::{
+    Headers, Inbound, Keys, RawRequest, Requirement, SignedRequest, UnsignedRequest, Verified,
+    VerifyError,
+};
 
 /// How a platform signs its webhooks. The defaults are those of a signature of a time and the body by the secret.
 pub trait SignatureScheme: Send + Sync {
@@ -43,10 +46,15 @@ pub trait SignatureScheme: Send + Sync {
         Requirement::Optional
     }
 
-    /// Whether the signature covers a time, so that an old webhook is refused. If not, a webhook is recognized as a
-    /// duplicate for as long as the webinars it contributed to are stored.
+    /// Whether the signature covers a time, so that an old webhook is refused.
     fn signs_time(&self) -> bool {
         true
+    }
+
+    /// The time that is signed beside the body of a verified request, as it is written there: it tells deliveries of
+    /// equal bodies apart. None where there is no such time, and where the body holds it.
+    fn signed_time(&self, _request: &Inbound<'_, Verified>) -> Option<Vec<u8>> {
+        None
     }
 
     /// The error in a secret of the source, as the rest of a sentence that begins with its key.

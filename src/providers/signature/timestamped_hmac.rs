@@ -8,7 +8,9 @@ use subtle::ConstantTimeEq as _;
 
 use super::{SignatureScheme, find_secret, hmac};
 use crate::event::Millis;
-use crate::providers::{Headers, Keys, RawRequest, SignedRequest, UnsignedRequest, VerifyError};
+use crate::providers::{
+    Headers, Inbound, Keys, RawRequest, SignedRequest, UnsignedRequest, Verified, VerifyError,
+};
 
 /// A platform's scheme.
 #[derive(Debug, Clone, Copy)]
@@ -95,6 +97,10 @@ impl SignatureScheme for TimestampedHmac {
         };
         Ok(SignedRequest::with_headers(request, headers))
     }
+
+    fn signed_time(&self, request: &Inbound<'_, Verified>) -> Option<Vec<u8>> {
+        Some(self.read(request.headers).ok()?.time.to_vec())
+    }
 }
 
 impl<'a> ClaimedHmac<'a> {
@@ -117,7 +123,6 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::providers::Inbound;
 
     const NOW: Millis = Millis::new(1_735_689_600_000);
     const BODY: &[u8] = br#"{"a":1}"#;

@@ -163,7 +163,7 @@ pub(super) fn describe(parsed: &ParsedPayload) -> String {
             let changes = dated(serde_json::to_value(changes).expect("changes can be written"));
             json!({ "changes": changes, "bad_fields": bad_fields })
         }
-        PayloadContent::Ignored => json!("ignored"),
+        PayloadContent::Ignored | PayloadContent::Excluded => json!("ignored"),
         PayloadContent::Unmappable(reason) => json!({ "unmappable": reason }),
         PayloadContent::Handshake(reply) => {
             let body: Value = serde_json::from_slice(&reply.body).expect("an answer is JSON");

@@ -29,7 +29,7 @@ pub(super) fn read(
     }
     let excluded = !source.drafts && event.status.is_some_and(|status| is_text(status, "draft"));
     if excluded && kind != ChangeKind::Cancelled {
-        return Ok(PayloadContent::Ignored);
+        return Ok(PayloadContent::Excluded);
     }
     let mut change = Change::new(id, kind);
     let created_at = reader

@@ -213,8 +213,8 @@ fn drafts_are_mapped_unless_configured_otherwise() {
     let content_of = |name: &str, payload: &Value| {
         read_by(&published_only, &webhook(name, payload.clone())).content
     };
-    assert_eq!(content_of("EVENT.CREATED", &draft), PayloadContent::Ignored);
-    assert_eq!(content_of("EVENT.UPDATED", &draft), PayloadContent::Ignored);
+    assert_eq!(content_of("EVENT.CREATED", &draft), PayloadContent::Excluded);
+    assert_eq!(content_of("EVENT.UPDATED", &draft), PayloadContent::Excluded);
     for status in ["published", "sales_closed", "a future status"] {
         let mut payload = event();
         payload["status"] = status.into();

@@ -70,7 +70,7 @@ pub(super) fn check_payload(provider: &dyn Provider, data: &[u8]) {
                 check_events(change, provider, data.len());
             }
         }
-        PayloadContent::Ignored => {}
+        PayloadContent::Ignored | PayloadContent::Excluded => {}
         PayloadContent::Unmappable(why) => assert!(!why.is_empty() && why.len() <= 300, "{why}"),
         PayloadContent::Handshake(reply) => {
             assert_eq!(reply.status, 200);

@@ -52,7 +52,7 @@ pub(super) const CASES: &[Case] = &[
     edit("unknown key of hubspot", &[("#hubspot", "max_bach = 5")]),
     edit("unknown key of source", &[("#source", "organiser = 'A'")]),
     edit("unknown key of rate_limit", &[("#hubspot", "rate_limit = { request = 5 }")]),
-    edit("later key of source", &[("#source", "replays = 'accept'")]),
+    edit("unknown word for replays", &[("#source", "replays = 'sometimes'")]),
     edit("later key of ops", &[("#end", "[ops]\napi = 'on'")]),
     // Wrong types.
     edit("number for a text", &[("#source", "event_type = 5")]),

@@ -12,6 +12,7 @@ mod faults;
 mod filtering;
 mod order;
 mod privacy;
+mod repetition;
 mod series;
 mod single;
 mod stopping;

@@ -7,7 +7,7 @@ use webinar_bridge::event::{
     AccountName, BodyHash, Change, ChangeKind, EndTime, ExternalAccountId, Millis, Policy,
     ProviderId, ReceiptId, RecurringMode, Shape, SourceName, WebinarFields, WebinarId,
 };
-use webinar_bridge::ledger::{NewReceipt, Policies, ReceiptContent, ReceiptKind};
+use webinar_bridge::ledger::{DuplicateRule, NewReceipt, Policies, ReceiptContent, ReceiptKind};
 
 /// Reference time of the tests, in 2027.
 pub(crate) const NOON: Millis = Millis::new(1_800_000_000_000);
@@ -85,7 +85,7 @@ pub(crate) fn receipt(seed: &str, changes: Vec<Change>) -> NewReceipt {
         received_at: NOON,
         event_type: "webinar.test".into(),
         dedupe_key: digest,
-        lasting_key: false,
+        duplicates: DuplicateRule::Delivery,
         hash: BodyHash::from_digest(&digest),
         headers: Vec::new(),
         body,

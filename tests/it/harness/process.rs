@@ -98,6 +98,14 @@ impl Setting {
         (output.status.code(), String::from_utf8(text).expect("its output is text"))
     }
 
+    /// Replaces a part of the configuration, for the next start.
+    pub(crate) fn configure(&self, from: &str, to: &str) {
+        let path = self.folder.path().join("bridge.toml");
+        let text = std::fs::read_to_string(&path).expect("a configuration");
+        assert!(text.contains(from), "{from} is not in {text}");
+        std::fs::write(path, text.replace(from, to)).expect("a file can be written");
+    }
+
     /// Path of the store.
     pub(crate) fn store(&self) -> PathBuf {
         self.folder.path().join("data/bridge.db")

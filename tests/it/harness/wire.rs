@@ -7,7 +7,6 @@ use sha2::Sha256;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
-use webinar_bridge::clock::{Clock as _, SystemClock};
 
 use super::process::SECRET;
 
@@ -82,9 +81,9 @@ pub(crate) async fn ask(address: &str, request: &[u8]) -> Answer {
     answer(&mut stream).await.expect("an answer")
 }
 
-/// The headers with which Zoom signs this body now.
+/// The headers with which Zoom signs this body, always in the same second: an equal body is an equal delivery.
 pub(crate) fn signature(body: &[u8]) -> String {
-    let at = SystemClock.now().get() / 1_000;
+    let at = super::zoom::seconds();
     let mut mac = Hmac::<Sha256>::new_from_slice(SECRET.as_bytes()).expect("any length will do");
     mac.update(format!("v0:{at}:").as_bytes());
     mac.update(body);

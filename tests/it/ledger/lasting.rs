@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use webinar_bridge::event::{Change, Millis};
-use webinar_bridge::ledger::{Ledger, NewReceipt, ReceiptContent, ReceiptOutcome, Retention};
+use webinar_bridge::ledger::{
+    DuplicateRule, Ledger, NewReceipt, ReceiptContent, ReceiptOutcome, Retention,
+};
 
 use super::back_end::{BackEnd, RowCounts};
 use super::fetching::{always, due};
@@ -15,7 +17,7 @@ pub(super) const KEEP: Retention =
     Retention { receipts: DAY.saturating_mul(30), events: DAY.saturating_mul(400) };
 
 pub(super) fn lasting(seed: &str, changes: Vec<Change>) -> NewReceipt {
-    NewReceipt { lasting_key: true, ..receipt(seed, changes) }
+    NewReceipt { duplicates: DuplicateRule::Lasting, ..receipt(seed, changes) }
 }
 
 /// It comes so many days after noon.
@@ -66,7 +68,7 @@ pub(super) async fn lasting_key_is_known_as_long_as_its_webinar<B: BackEnd>() {
         let again = NewReceipt { content, ..again.clone() };
         assert_eq!(comes(&back_end, &ledger, 32, &again).await, ReceiptOutcome::Duplicate);
     }
-    let plain = NewReceipt { lasting_key: false, ..again };
+    let plain = NewReceipt { duplicates: DuplicateRule::Delivery, ..again };
     assert_eq!(comes(&back_end, &ledger, 32, &plain).await, ReceiptOutcome::Duplicate);
     assert_eq!((due(&ledger).await, back_end.row_counts().receipts), (Vec::new(), 0));
     assert_eq!(comes(&back_end, &ledger, 32, &signed).await, ReceiptOutcome::Accepted);

@@ -14,6 +14,7 @@ mod lasting;
 mod over_time;
 mod rebuilding;
 mod redriving;
+mod repeating;
 mod schema;
 
 /// The traits of the contract, for calling their methods.
@@ -113,6 +114,15 @@ macro_rules! suite {
                     occurrence_of_long_ago_stays_as_it_was,
                     equal_times_are_ordered_by_the_first_arrival_of_each_body,
                     untimed_changes_are_ordered_as_they_were_stored;
+                repeating:
+                    body_is_no_duplicate_once_another_one_came,
+                    body_about_several_webinars_is_a_duplicate_if_it_is_the_last_of_each,
+                    body_of_one_signed_time_is_a_duplicate_after_its_second,
+                    signed_delivery_is_never_accepted_again,
+                    old_lasting_key_does_not_hold_up_a_body_that_may_repeat,
+                    receipt_that_said_nothing_is_brought_up_to_date,
+                    receipt_that_is_refused_again_is_a_duplicate,
+                    question_that_is_still_open_takes_up_its_repetition;
                 browsing:
                     pages_come_newest_first_and_hold_each_event_once,
                     events_are_found_by_state_account_and_text,

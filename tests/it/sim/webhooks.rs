@@ -10,7 +10,7 @@ use webinar_bridge::event::{
     RecurringMode, RunChange, RunPhase, Shape, SourceName, WebinarFields, WebinarId,
     compile_event_expression,
 };
-use webinar_bridge::ledger::{NewReceipt, Policies, ReceiptContent, ReceiptKind};
+use webinar_bridge::ledger::{DuplicateRule, NewReceipt, Policies, ReceiptContent, ReceiptKind};
 
 use crate::harness::build::{account, policy, source};
 use crate::harness::rng::SeededRng;
@@ -60,7 +60,7 @@ impl Webhook {
             received_at: now,
             event_type: "webinar.simulated".into(),
             dedupe_key: self.digest,
-            lasting_key: false,
+            duplicates: DuplicateRule::Delivery,
             hash: BodyHash::from_digest(&self.digest),
             headers: Vec::new(),
             body: self.digest.to_vec(),

@@ -3,7 +3,7 @@ use crate::event::policy::tests::policy;
 use crate::event::{
     BodyHash, ChangeKind, ExternalAccountId, Millis, ReceiptId, SourceName, WebinarId,
 };
-use crate::ledger::ReceiptKind;
+use crate::ledger::{DuplicateRule, ReceiptKind};
 
 fn account(name: &str) -> ExternalAccountId {
     ExternalAccountId::parse(name).expect("valid")
@@ -24,7 +24,7 @@ fn receipt(content: ReceiptContent) -> NewReceipt {
         received_at: Millis::new(10),
         event_type: "webinar.created".into(),
         dedupe_key: [1; 32],
-        lasting_key: false,
+        duplicates: DuplicateRule::Delivery,
         hash: BodyHash::from_bytes([1; 16]),
         headers: Vec::new(),
         body: Vec::new(),

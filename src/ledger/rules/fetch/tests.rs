@@ -154,7 +154,7 @@ fn answered(asked_at: Millis) -> FetchOutcome {
         received_at: NOW,
         event_type: "webinar".into(),
         dedupe_key: [0; 32],
-        lasting_key: false,
+        duplicates: crate::ledger::DuplicateRule::Delivery,
         hash: crate::event::BodyHash::from_bytes([0; 16]),
         headers: Vec::new(),
         body: Vec::new(),

@@ -194,10 +194,10 @@ fn when_expression_decides_what_is_ignored() {
     let is_for_us = |when: &str, payload: Json| {
         let content = content(when, payload);
         assert!(
-            matches!(content, PayloadContent::Changes { .. } | PayloadContent::Ignored),
+            matches!(content, PayloadContent::Changes { .. } | PayloadContent::Excluded),
             "{content:?}"
         );
-        content != PayloadContent::Ignored
+        content != PayloadContent::Excluded
     };
     assert!(is_for_us("payload.type == \"webinar\"", json!({ "id": 1, "type": "webinar" })));
     assert!(!is_for_us("payload.type == \"webinar\"", json!({ "id": 1, "type": "person" })));

@@ -235,6 +235,47 @@ fn signed_id_is_the_delivery_id() {
     assert_eq!(parsed.delivery_id, Some("msg_91efc6eb5ac3f6e0".to_owned()));
 }
 
+/// M32: what tells deliveries of equal bodies apart.
+#[test]
+fn time_signed_beside_the_body_tells_deliveries_apart() {
+    let secret = b"thirty-two characters of a secret";
+    let signed_time = |keys: &str| {
+        let provider = provider(&verify_config(keys));
+        let sent = sign(provider.as_ref(), BODY, secret, NOW);
+        let request = Inbound::from_stored(&sent.headers, &sent.body, NOW);
+        provider.scheme().signed_time(&request).map(|time| String::from_utf8(time).expect("text"))
+    };
+    let second = NOW.get() / 1_000;
+    let timed = r#"signed = "{timestamp}.{body}""#;
+    for (keys, expected) in [
+        (format!(r#"scheme = "hmac", header = "x", timestamp_header = "x-t", {timed}"#), second),
+        (
+            format!(
+                r#"scheme = "hmac", header = "x", header_format = "t={{timestamp}},v={{signature}}", {timed}"#
+            ),
+            second,
+        ),
+        (
+            format!(
+                r#"scheme = "hmac", header = "x", timestamp_header = "x-t", timestamp_unit = "ms", {timed}"#
+            ),
+            NOW.get(),
+        ),
+        (r#"scheme = "jwt", algorithms = ["HS256"], body_claim = "b""#.to_owned(), second),
+        (r#"scheme = "jwt", algorithms = ["HS256"], token = "body""#.to_owned(), second),
+    ] {
+        assert_eq!(signed_time(&keys), Some(expected.to_string()), "{keys}");
+    }
+    for keys in [
+        r#"scheme = "hmac", header = "x""#,
+        r#"scheme = "jwt", algorithms = ["HS256"]"#,
+        r#"scheme = "basic", username = "hooks""#,
+        r#"scheme = "bearer""#,
+    ] {
+        assert_eq!(signed_time(keys), None, "{keys}");
+    }
+}
+
 #[test]
 fn basic_scheme_compares_user_name_and_password() {
     let provider = provider(&verify_config(r#"scheme = "basic", username = "hooks""#));
