@@ -12,8 +12,8 @@ use crate::clock::{Clock, SystemClock};
 use crate::config::load;
 use crate::event::webinar::Provenance;
 use crate::event::{
-    AccountName, Change, EventInput, ExternalAccountId, Gap, HeldEvents, Millis, Origin, Policy,
-    ReceiptId, RecurringMode, SourceName, Webinar, fold,
+    AccountName, Change, EventInput, EventOwnership, ExternalAccountId, Gap, HeldEvents, Millis,
+    Origin, Policy, ReceiptId, RecurringMode, SourceName, Webinar, fold,
 };
 use crate::intake::Source;
 use crate::providers::{PayloadContent, Provider};
@@ -80,7 +80,8 @@ impl DryRunSource {
             external_account_id: None,
             recurring: RecurringMode::default(),
             complete_after_end: None,
-            only: None,
+            only: Vec::new(),
+            ownership: EventOwnership::Platform,
             custom_properties: BTreeMap::new(),
         };
         let name = SourceName::parse("none").expect("it is a name");

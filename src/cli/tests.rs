@@ -166,7 +166,7 @@ fn expression_that_filters_or_fails_shows_in_the_report() {
     let only = compile_event_expression("event.name != 'Bees'").expect("an expression");
     let failing = compile_event_expression("int(event.name)").expect("an expression");
     let custom_properties = BTreeMap::from([("n".to_owned(), CustomProperty::Computed(failing))]);
-    source.policy.only = Some(only);
+    source.policy.only = vec![only];
     source.policy.custom_properties = custom_properties;
     let source = map::DryRunSource::from_config(&Arc::new(source));
     let body = |name| json!({"event": "created", "id": "77", "account": "a1", "name": name});

@@ -17,6 +17,7 @@ mod options;
 pub(crate) mod probe;
 mod problem;
 mod process;
+mod relations;
 mod rules;
 mod section;
 mod settings;

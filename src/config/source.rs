@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::relations;
 use super::section::{Section, SectionEntry};
 use crate::event::{
     AccountName, CustomProperty, ExternalAccountId, Policy, RecurringMode, SourceName,
@@ -33,12 +34,16 @@ pub(super) fn sources(
     known: &SourceReferences<'_>,
 ) -> BTreeMap<SourceName, Arc<Source>> {
     let sections = root.named_sections("source", "Add [source.NAME] with provider and secret");
+    let mut names = BTreeSet::new();
     let source = |(name, section): (String, Section<'_>)| {
         let name = section.name(SourceName::parse(name));
+        names.extend(name.clone());
         let source = source(name, section, known)?;
-        Some((source.name.clone(), Arc::new(source)))
+        Some((source.name.clone(), source))
     };
-    sections.into_iter().filter_map(source).collect()
+    let mut sources = sections.into_iter().filter_map(source).collect();
+    relations::relate_sources(root, &mut sources, &names);
+    sources.into_iter().map(|(name, source)| (name, Arc::new(source))).collect()
 }
 
 fn source(
@@ -72,6 +77,7 @@ fn source(
     let reports_end = traits.is_none_or(|traits| traits.reports_end);
     let complete_after_end = complete_after_end.or((!reports_end).then_some(GRACE));
     let custom_properties = custom_properties(&mut section);
+    let ownership = relations::ownership(&mut section, platform);
     let only = section.parsed("only", |text| event_expression(&text));
     match platform {
         Some(_) => section.finish(),
@@ -97,8 +103,9 @@ fn source(
             external_account_id,
             recurring,
             complete_after_end,
-            only,
+            only: Vec::from_iter(only),
             custom_properties,
+            ownership,
         },
     })
 }

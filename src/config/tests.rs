@@ -164,7 +164,7 @@ fn full_configuration_reads_every_key() {
     assert_eq!(policy.external_account_id.as_ref().map(ExternalAccountId::as_str), Some("acct"));
     assert_eq!(policy.recurring, RecurringMode::Series);
     assert_eq!(policy.complete_after_end, Some(Duration::from_mins(30)));
-    let only = policy.only.as_ref().map(Expression::text);
+    let only = policy.only.first().map(Expression::text);
     assert_eq!(only, Some("!event.name.startsWith(\"Internal\")"));
     let text = |text: &str| CustomProperty::Text(text.to_owned());
     assert_eq!(policy.custom_properties["webinar_platform"], text("probe"));
@@ -342,7 +342,7 @@ fn variables_override_the_file() {
     assert_eq!(source.policy.custom_properties["level"], CustomProperty::Text("3".into()));
     let computed = CustomProperty::Computed(compile_event_expression("event.type").expect("valid"));
     assert_eq!(source.policy.custom_properties["kind"], computed);
-    assert_eq!(source.policy.only, compile_event_expression("!event.cancelled").ok());
+    assert_eq!(source.policy.only, Vec::from_iter(compile_event_expression("!event.cancelled")));
     assert!(source.platform_accounts.as_ref().is_some_and(|accounts| accounts.contains("y")));
     assert!(
         matches!(source.secrets.as_slice(), [Secret::Env(name)] if name == "CARGO_MANIFEST_DIR")

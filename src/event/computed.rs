@@ -78,16 +78,20 @@ pub(super) fn apply_expressions<'a>(
     steps: &mut StepBudget,
 ) -> Result<(EventInput, Vec<Gap>), Vec<Gap>> {
     let computed: Vec<(&String, &Expression)> = policy.computed_properties().collect();
-    if policy.only.is_none() && computed.is_empty() {
+    if policy.only.is_empty() && computed.is_empty() {
         return Ok((input, Vec::new()));
     }
     let scope = event_scope(&input, custom);
-    if let Some(only) = &policy.only {
+    let mut failed = None;
+    for only in &policy.only {
         match only.evaluate_within(&scope, steps) {
             Ok(Evaluated::Flag(true)) => {}
             Ok(Evaluated::Flag(false)) => return Err(vec![Gap::Filtered]),
-            Ok(_) | Err(_) => return Err(vec![Gap::FilterFailed]),
+            Ok(_) | Err(_) => failed = Some(Gap::FilterFailed),
         }
+    }
+    if let Some(failed) = failed {
+        return Err(vec![failed]);
     }
     let mut remarks = Vec::new();
     for (name, expression) in computed {

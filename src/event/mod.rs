@@ -63,7 +63,7 @@ pub use id::{
     SourceName, WebinarId,
 };
 pub use input::EventInput;
-pub use policy::{MissingExternalAccount, Policy, RecurringMode};
+pub use policy::{EventOwnership, MissingExternalAccount, Policy, RecurringMode};
 pub use property::CustomProperty;
 pub use register::{BodyHash, Origin, Precedence, Register, Stamp};
 pub use time::Millis;

@@ -1,12 +1,12 @@
 //! The settings of a source that shape its events.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::id::{AccountName, ExternalAccountId, ProviderId};
+use super::id::{AccountName, ExternalAccountId, ProviderId, SourceName};
 use super::property::CustomProperty;
 use crate::expression::Expression;
 
@@ -27,10 +27,26 @@ pub struct Policy {
     pub recurring: RecurringMode,
     /// Delay after the end at which an event is completed; for platforms that send no "ended".
     pub complete_after_end: Option<Duration>,
-    /// Filter over `event`; `None` sends every event.
-    pub only: Option<Expression>,
+    /// Filters over `event`; all must let an event pass.
+    pub only: Vec<Expression>,
     /// Custom properties of every event of the source.
     pub custom_properties: BTreeMap<String, CustomProperty>,
+    /// Whose the source's events are.
+    pub ownership: EventOwnership,
+}
+
+/// The sources that may change the events that a source reported first.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum EventOwnership {
+    /// All sources of the platform: the events are the platform's.
+    #[default]
+    Platform,
+    /// The source itself and those that it shares its events with. Two sources without a common platform may use one id
+    /// for two webinars.
+    Source {
+        /// The sources that may change them too.
+        shared_with: BTreeSet<SourceName>,
+    },
 }
 
 /// Neither the webhook nor the source names an external account.
@@ -50,6 +66,38 @@ impl Policy {
         self.external_account_id.as_ref().or(named).ok_or(MissingExternalAccount)
     }
 
+    /// The policy of a webinar that several sources speak of, by their policies in the order of their names: each default
+    /// is that of the first source that has one, and all filters count. None without a source.
+    #[must_use]
+    pub fn merge<'a>(policies: impl IntoIterator<Item = &'a Self>) -> Option<Self> {
+        let mut policies = policies.into_iter();
+        let mut merged = policies.next()?.clone();
+        for policy in policies {
+            merged.fill_in(policy);
+        }
+        Some(merged)
+    }
+
+    /// Takes the defaults that are missing from another policy, and its filters.
+    fn fill_in(&mut self, other: &Self) {
+        fn fill<T: Clone>(own: &mut Option<T>, other: Option<&T>) {
+            if own.is_none() {
+                *own = other.cloned();
+            }
+        }
+        fill(&mut self.organizer, other.organizer.as_ref());
+        fill(&mut self.event_type, other.event_type.as_ref());
+        fill(&mut self.complete_after_end, other.complete_after_end.as_ref());
+        for only in &other.only {
+            if !self.only.contains(only) {
+                self.only.push(only.clone());
+            }
+        }
+        for (name, property) in &other.custom_properties {
+            self.custom_properties.entry(name.clone()).or_insert_with(|| property.clone());
+        }
+    }
+
     /// The settings that decide the events' ids in HubSpot, as comparable text. If it changes, HubSpot gets new events.
     #[must_use]
     pub fn identity_fingerprint(&self) -> String {
@@ -66,7 +114,7 @@ impl Policy {
         let mut all =
             vec![json!(organizer), json!(event_type), json!(grace), json!(custom_properties)];
         // Added only if present: stores of earlier versions hold texts without it.
-        all.extend(only.as_ref().map(|only| json!(only.text())));
+        all.extend(only.iter().map(|only| json!(only.text())));
         Value::from(all).to_string()
     }
 
@@ -114,9 +162,48 @@ pub(crate) mod tests {
             external_account_id: None,
             recurring: RecurringMode::Occurrence,
             complete_after_end: None,
-            only: None,
+            only: Vec::new(),
             custom_properties: BTreeMap::new(),
+            ownership: EventOwnership::Platform,
         }
+    }
+
+    /// A11, M29: each default comes from the first source by name that has one.
+    #[test]
+    fn merged_policy_takes_each_default_from_the_first_that_has_it() {
+        let expression = |text: &str| compile_event_expression(text).expect("valid");
+        let text = |text: &str| CustomProperty::Text(text.to_owned());
+        let properties = |entries: &[(&str, &str)]| {
+            entries.iter().map(|(name, value)| ((*name).to_owned(), text(value))).collect()
+        };
+        let first = Policy {
+            organizer: None,
+            only: vec![expression("event.cancelled")],
+            custom_properties: properties(&[("a", "1")]),
+            ..policy()
+        };
+        let second = Policy {
+            event_type: Some("CONFERENCE".into()),
+            only: vec![expression("event.completed"), expression("event.cancelled")],
+            custom_properties: properties(&[("a", "2"), ("b", "2")]),
+            ..policy()
+        };
+        let third = Policy {
+            organizer: Some("Third".into()),
+            complete_after_end: Some(Duration::from_mins(5)),
+            ..policy()
+        };
+        let merged = Policy::merge([&first, &second, &third]).expect("there are sources");
+        let expected = Policy {
+            event_type: Some("CONFERENCE".into()),
+            complete_after_end: Some(Duration::from_mins(5)),
+            only: vec![expression("event.cancelled"), expression("event.completed")],
+            custom_properties: properties(&[("a", "1"), ("b", "2")]),
+            ..policy()
+        };
+        assert_eq!(merged, expected);
+        assert_eq!(Policy::merge([&first]), Some(first));
+        assert_eq!(Policy::merge([]), None);
     }
 
     #[test]
@@ -137,7 +224,7 @@ pub(crate) mod tests {
             Policy { organizer: None, ..policy() },
             Policy { event_type: Some("CONFERENCE".into()), ..policy() },
             Policy { complete_after_end: Some(Duration::from_mins(30)), ..policy() },
-            Policy { only: Some(expression("event.cancelled")), ..policy() },
+            Policy { only: vec![expression("event.cancelled")], ..policy() },
             Policy { custom_properties: properties(CustomProperty::Text("b".into())), ..policy() },
             Policy {
                 custom_properties: properties(CustomProperty::Computed(expression("event.name"))),
@@ -148,7 +235,7 @@ pub(crate) mod tests {
             assert_ne!(refilled.defaults_fingerprint(), before.defaults_fingerprint());
         }
         let of =
-            |text: &str| Policy { only: Some(expression(text)), ..policy() }.defaults_fingerprint();
+            |text: &str| Policy { only: vec![expression(text)], ..policy() }.defaults_fingerprint();
         assert_ne!(of("event.cancelled"), of("event.completed"));
         let of = |property| {
             Policy { custom_properties: properties(property), ..policy() }.defaults_fingerprint()

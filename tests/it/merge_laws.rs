@@ -5,10 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use proptest::prelude::*;
 use webinar_bridge::event::webinar::{Provenance, ReceiptOrder};
 use webinar_bridge::event::{
-    AccountName, Change, ChangeKind, EndTime, ExternalAccountId, FoldedEvent, HeldEvents, Millis,
-    OccurrenceChange, OccurrenceId, OccurrenceListing, Origin, Policy, ProviderId, ReceiptId,
-    RecurringMode, RunChange, RunPhase, Shape, SourceName, Webinar, WebinarFields, WebinarId,
-    field_origins, fold,
+    AccountName, Change, ChangeKind, EndTime, EventOwnership, ExternalAccountId, FoldedEvent,
+    HeldEvents, Millis, OccurrenceChange, OccurrenceId, OccurrenceListing, Origin, Policy,
+    ProviderId, ReceiptId, RecurringMode, RunChange, RunPhase, Shape, SourceName, Webinar,
+    WebinarFields, WebinarId, field_origins, fold,
 };
 
 const HOUR: i64 = 3_600_000;
@@ -140,7 +140,8 @@ fn policy(recurring: RecurringMode) -> Policy {
         external_account_id: None,
         recurring,
         complete_after_end: None,
-        only: None,
+        only: Vec::new(),
+        ownership: EventOwnership::Platform,
         custom_properties: BTreeMap::new(),
     }
 }

@@ -9,8 +9,9 @@ use std::time::Duration;
 use super::*;
 use crate::event::webinar::Provenance;
 use crate::event::{
-    AccountName, Change, ChangeKind, EventInput, Gap, OccurrenceChange, OccurrenceListing, Origin,
-    ProviderId, ReceiptId, RunChange, RunPhase, SourceName, WebinarFields,
+    AccountName, Change, ChangeKind, EventInput, EventOwnership, Gap, OccurrenceChange,
+    OccurrenceListing, Origin, ProviderId, ReceiptId, RunChange, RunPhase, SourceName,
+    WebinarFields,
 };
 
 /// Monday 2026-03-02, 10:00 UTC.
@@ -31,7 +32,8 @@ fn policy() -> Policy {
         external_account_id: None,
         recurring: RecurringMode::Occurrence,
         complete_after_end: None,
-        only: None,
+        only: Vec::new(),
+        ownership: EventOwnership::Platform,
         custom_properties: BTreeMap::new(),
     }
 }

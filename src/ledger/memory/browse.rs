@@ -9,7 +9,7 @@ use super::live::Live;
 use super::outbox::pending;
 use super::state::MemoryEvent;
 use crate::event::{AccountName, EventKey, Millis, ReceiptId, field_origins};
-use crate::ledger::rules::reconcile::policy_for;
+use crate::ledger::rules::ownership::policy_for;
 use crate::ledger::{
     Browse, EventDetail, EventQuery, EventStateCounts, EventSummary, LedgerError, PAGE_MAX, Page,
     ReceiptDetail, ReceiptQuery, ReceiptSummary,
@@ -66,7 +66,7 @@ impl Browse for MemoryLedger {
         let is_confirmed = row.confirmed_hash.is_some() && row.confirmed_hash == row.input_hash;
         let confirmed_input = if is_confirmed { input } else { confirmed_input };
         let fields = policy_for(&self.policies, &webinar.webinar).map(|policy| {
-            field_origins(&webinar.webinar, &name.webinar, &key.external_event_id, policy, now)
+            field_origins(&webinar.webinar, &name.webinar, &key.external_event_id, &policy, now)
         });
         let receipts = webinar.receipts.iter().rev().take(PAGE_MAX);
         Ok(Some(EventDetail {

@@ -15,9 +15,9 @@ use crate::ledger::rules::accept::{
     AcceptPlan, KnownReceipt, MergeRefused, plan_receipt, quarantined, requests_fetches,
     superseded_key,
 };
+use crate::ledger::rules::ownership::{check_ownership, policy_for};
 use crate::ledger::rules::reconcile::{
-    EventChange, KnownEvent, Leftover, ReconcileScope, Reconciliation, held_events, policy_for,
-    recurring_mode,
+    EventChange, KnownEvent, Leftover, ReconcileScope, Reconciliation, held_events, recurring_mode,
 };
 use crate::ledger::{
     DuplicateRule, Intake, LedgerError, NewReceipt, ReceiptOutcome, ReceiptSummary, WebinarKey,
@@ -120,6 +120,7 @@ fn merge(
     (place, change): (usize, &Change),
 ) -> Result<(), MergeRefused> {
     let row = tx.state.webinar_row(key, receipt.received_at);
+    check_ownership(tx.policies, &receipt.source, &row.webinar)?;
     let mut order = row.webinar.next_order(sequence_number(number), receipt.received_at);
     if change.occurred_at.is_some_and(|at| row.webinar.has_write_at(at, receipt.id)) {
         order.seq = tx.state.first_of_body(key, receipt.hash).unwrap_or(order.seq);
@@ -151,7 +152,7 @@ pub(super) fn reconcile(
     let known = known_events(tx, key);
     let held = held_events(&known);
     let mut reconciliation = Reconciliation::new(known, at, tx.now, scope);
-    for event in fold(&webinar, &key.account, &key.webinar, policy, &held, tx.now) {
+    for event in fold(&webinar, &key.account, &key.webinar, &policy, &held, tx.now) {
         store_change(tx, key, reconciliation.next_change(event))?;
     }
     let Leftover { deleted, last_at } = reconciliation.finish();

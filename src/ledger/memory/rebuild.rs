@@ -10,7 +10,9 @@ use super::transaction::Transaction;
 use super::{MemoryLedger, merge};
 use crate::event::webinar::ReceiptOrder;
 use crate::event::{ReceiptId, Webinar};
-use crate::ledger::rules::rebuild::{WebinarPlan, covers_all_webinars, plan_webinar};
+use crate::ledger::rules::rebuild::{
+    WebinarPlan, check_rebuild, covers_all_webinars, plan_webinar,
+};
 use crate::ledger::rules::reconcile::{ReconcileScope, removable};
 use crate::ledger::{
     LedgerError, Page, RebuildRequest, RebuildResult, Rebuilds, RebuiltWebinar, ReceiptRecord,
@@ -88,7 +90,10 @@ fn rebuild(tx: &mut Transaction<'_>, request: &RebuildRequest) -> Result<(), Reb
     if !covers_all_webinars(request, &built) {
         return Err(RebuildResult::Stale);
     }
+    let source = tx.state.receipts[&replayed].summary.source.clone();
     for rebuilt in &request.webinars {
+        check_rebuild(tx.policies, &source, rebuilt)
+            .map_err(|refused| RebuildResult::Refused(refused.to_string()))?;
         replace(tx, rebuilt, replayed)?;
     }
     if let Some(receipt) = tx.state.receipts.get_mut(&replayed) {

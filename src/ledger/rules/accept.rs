@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use sha2::{Digest as _, Sha256};
 
-use crate::event::{Change, MergeError, Millis, MissingExternalAccount, Policy, ReceiptId};
+use crate::event::{
+    Change, MergeError, Millis, MissingExternalAccount, Policy, ReceiptId, SourceName,
+};
 use crate::ledger::{DuplicateRule, NewReceipt, ReceiptContent, ReceiptOutcome, WebinarKey};
 
 /// What a signed time of whole seconds does not tell apart.
@@ -22,6 +24,12 @@ pub enum MergeRefused {
     /// The receipt's source is not in the configuration.
     #[error("its source is not in the configuration")]
     UnknownSource,
+    /// The webinar is another source's, which shares no events with this one.
+    #[error(
+        "the webinar belongs to source.{0}, which reported it first; if both report the same webinars, set \
+         shares_events_with"
+    )]
+    ForeignWebinar(SourceName),
     /// Another webinar has an event of that id.
     #[error("the event id {0} belongs to another webinar")]
     ForeignEvent(String),

@@ -2,8 +2,10 @@
 
 use sha2::{Digest, Sha256};
 
-use crate::event::{ReceiptId, Webinar};
-use crate::ledger::{RebuildRequest, RebuiltWebinar, WebinarKey, WebinarState};
+use super::accept::MergeRefused;
+use super::ownership::check_ownership;
+use crate::event::{ReceiptId, SourceName, Webinar};
+use crate::ledger::{Policies, RebuildRequest, RebuiltWebinar, WebinarKey, WebinarState};
 
 /// A checksum of the receipts that built a webinar, in their order: if it is the same, so are the receipts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,6 +27,22 @@ impl ReceiptChecksum {
 #[must_use]
 pub fn covers_all_webinars(request: &RebuildRequest, built: &[WebinarKey]) -> bool {
     built.iter().all(|key| request.webinars.iter().any(|webinar| webinar.before.key == *key))
+}
+
+/// Checks that the replayed receipt's source may contribute to a webinar of a rebuild.
+///
+/// # Errors
+/// [`MergeRefused::ForeignWebinar`] if the webinar is another source's.
+pub fn check_rebuild(
+    policies: &Policies,
+    source: &SourceName,
+    rebuilt: &RebuiltWebinar,
+) -> Result<(), MergeRefused> {
+    if rebuilt.contributes {
+        check_ownership(policies, source, &rebuilt.before.webinar)
+    } else {
+        Ok(())
+    }
 }
 
 /// The plan for one webinar of a rebuild.

@@ -4,16 +4,10 @@ use std::collections::BTreeMap;
 
 use super::event_row::{ConfirmedInput, EventRow};
 use crate::event::{
-    EventInput, ExternalEventId, FoldedEvent, Gap, HeldEvent, HeldEvents, Millis, Policy,
-    RecurringMode, SourceName, Webinar,
+    EventInput, ExternalEventId, FoldedEvent, Gap, HeldEvent, HeldEvents, Millis, RecurringMode,
+    SourceName,
 };
 use crate::ledger::{EventState, InputHash, Policies};
-
-/// The policy that gives a webinar its defaults: that of the first of its sources by name.
-#[must_use]
-pub fn policy_for<'a>(policies: &'a Policies, webinar: &Webinar) -> Option<&'a Policy> {
-    webinar.sources.iter().find_map(|source| policies.get(source))
-}
 
 /// How a source's series become events.
 #[must_use]

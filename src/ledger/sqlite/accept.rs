@@ -11,6 +11,7 @@ use crate::event::{Change, ExternalEventId};
 use crate::ledger::rules::accept::{
     AcceptPlan, KnownReceipt, MergeRefused, plan_receipt, quarantined, requests_fetches,
 };
+use crate::ledger::rules::ownership::check_ownership;
 use crate::ledger::rules::reconcile::{ReconcileScope, recurring_mode};
 use crate::ledger::{
     DuplicateRule, LedgerError, NewReceipt, ReceiptOutcome, ReceiptSummary, WebinarKey,
@@ -150,6 +151,7 @@ fn merge(
     let found = webinars::find(tx.connection, key)?;
     let (id, webinar) = found.map(|found| (found.id, found.webinar)).unzip();
     let mut webinar = webinar.unwrap_or_default();
+    check_ownership(tx.policies, &receipt.source, &webinar)?;
     let mut order = webinar.next_order(webinars::sequence_number(seq), receipt.received_at);
     let is_repeated = change.occurred_at.is_some_and(|at| webinar.has_write_at(at, receipt.id));
     if let Some(id) = id.filter(|_| is_repeated) {

@@ -6,7 +6,7 @@ use super::statements::{Statements as _, sql_count};
 use super::transaction::ReadTx;
 use super::webinars;
 use crate::event::{EventKey, FieldOrigin, WebinarId, field_origins};
-use crate::ledger::rules::reconcile::policy_for;
+use crate::ledger::rules::ownership::policy_for;
 use crate::ledger::{EventDetail, LedgerError, PAGE_MAX};
 
 /// Reads one event in full.
@@ -47,5 +47,5 @@ fn fields(tx: &ReadTx<'_>, webinar: i64, key: &EventKey) -> Result<Vec<FieldOrig
         .query_row([webinar], |row| row.try_into())?;
     let known = webinars::parse_state(webinar, &state)?;
     let Some(policy) = policy_for(tx.policies, &known) else { return Ok(Vec::new()) };
-    Ok(field_origins(&known, &id, &key.external_event_id, policy, tx.now))
+    Ok(field_origins(&known, &id, &key.external_event_id, &policy, tx.now))
 }

@@ -6,8 +6,9 @@ use super::transaction::{AttemptError, WriteTx};
 use super::webinars;
 use crate::event::{EventKey, Millis, Webinar, fold_lazily, step_budget};
 use crate::ledger::rules::accept::MergeRefused;
+use crate::ledger::rules::ownership::policy_for;
 use crate::ledger::rules::reconcile::{
-    EventChange, Leftover, ReconcileScope, Reconciliation, held_events, policy_for,
+    EventChange, Leftover, ReconcileScope, Reconciliation, held_events,
 };
 use crate::ledger::{LedgerError, WebinarKey};
 
@@ -27,7 +28,7 @@ pub(super) fn reconcile(
     let mut reconciliation = Reconciliation::new(known, at, tx.now, scope);
     let mut steps = step_budget();
     let done =
-        fold_lazily(webinar, (&key.account, &key.webinar), policy, &held, tx.now, &mut steps)
+        fold_lazily(webinar, (&key.account, &key.webinar), &policy, &held, tx.now, &mut steps)
             .try_for_each(|event| carry_out(tx, id, key, reconciliation.next_change(event)));
     tx.steps += step_budget().0 - steps.0;
     done?;

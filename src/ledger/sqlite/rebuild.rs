@@ -3,7 +3,10 @@
 use super::statements::Statements as _;
 use super::transaction::{AttemptError, WriteTx};
 use super::{event_rows, events, webinar_state, webinars};
-use crate::ledger::rules::rebuild::{WebinarPlan, covers_all_webinars, plan_webinar};
+use crate::event::SourceName;
+use crate::ledger::rules::rebuild::{
+    WebinarPlan, check_rebuild, covers_all_webinars, plan_webinar,
+};
 use crate::ledger::rules::reconcile::{ReconcileScope, removable};
 use crate::ledger::{LedgerError, RebuildRequest, RebuildResult, RebuiltWebinar, WebinarState};
 
@@ -12,12 +15,12 @@ pub(super) fn rebuild(
     tx: &mut WriteTx<'_>,
     request: &RebuildRequest,
 ) -> Result<RebuildResult, LedgerError> {
-    let replayed = tx.connection.first(
-        "SELECT seq FROM receipts WHERE id = ?1",
+    let replayed: Option<(i64, SourceName)> = tx.connection.first(
+        "SELECT seq, source FROM receipts WHERE id = ?1",
         [request.receipt],
-        |row| row.get(0),
+        |row| row.try_into(),
     )?;
-    let Some(replayed) = replayed else { return Ok(RebuildResult::Unknown) };
+    let Some((replayed, source)) = replayed else { return Ok(RebuildResult::Unknown) };
     let built = webinar_state::keys_of(tx.connection, request.receipt)?;
     if !covers_all_webinars(request, &built) {
         return Ok(RebuildResult::Stale);
@@ -33,6 +36,7 @@ pub(super) fn rebuild(
     }
     let done = tx.attempt(|tx| {
         for (rebuilt, id, plan) in planned {
+            check_rebuild(tx.policies, &source, rebuilt)?;
             replace_webinar(tx, rebuilt, id, plan, replayed)?;
         }
         tx.connection.run(

@@ -298,8 +298,8 @@ mod tests {
     use super::*;
     use crate::clock::SystemClock;
     use crate::event::{
-        AccountName, Change, ChangeKind, EventKey, ExternalAccountId, ExternalEventId, Millis,
-        Policy, RecurringMode, compile_event_expression,
+        AccountName, Change, ChangeKind, EventKey, EventOwnership, ExternalAccountId,
+        ExternalEventId, Millis, Policy, RecurringMode, compile_event_expression,
     };
     use crate::ledger::{
         ClaimedEvent, CommitObserver, DeliveryOutcome, FetchBlame, FetchOutcome, InputHash,
@@ -470,7 +470,8 @@ mod tests {
             external_account_id: None,
             recurring: RecurringMode::Occurrence,
             complete_after_end: None,
-            only: Some(compile_event_expression(expression).expect("it compiles")),
+            only: vec![compile_event_expression(expression).expect("it compiles")],
+            ownership: EventOwnership::Platform,
             custom_properties: std::collections::BTreeMap::new(),
         };
         let source = crate::event::SourceName::parse("zoom").expect("a name");

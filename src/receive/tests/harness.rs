@@ -11,7 +11,8 @@ use tokio_util::sync::CancellationToken;
 use super::fake_intake::{FakeIntake, account, source};
 use crate::clock::{Clock, SystemClock};
 use crate::event::{
-    Change, ChangeKind, ExternalAccountId, Policy, ProviderId, RecurringMode, WebinarId,
+    Change, ChangeKind, EventOwnership, ExternalAccountId, Policy, ProviderId, RecurringMode,
+    WebinarId,
 };
 use crate::http::tests::client::{TIMEOUT, TestResponse, bind, request, send};
 use crate::intake::Source;
@@ -103,7 +104,8 @@ pub(crate) fn endpoint(name: &str) -> Source {
         external_account_id: None,
         recurring: RecurringMode::default(),
         complete_after_end: None,
-        only: None,
+        only: Vec::new(),
+        ownership: EventOwnership::Platform,
         custom_properties: BTreeMap::new(),
     };
     Source {

@@ -8,9 +8,9 @@ use serde_json::{Value, json};
 use webinar_bridge::event::text::{self, TEXT_MAX};
 use webinar_bridge::event::webinar::{OCCURRENCES_MAX, Provenance, ReceiptOrder};
 use webinar_bridge::event::{
-    AccountName, Change, CustomProperty, EndTime, ExternalAccountId, HeldEvents, Millis,
-    OccurrenceId, Origin, Policy, ReceiptId, RecurringMode, SourceName, Webinar, WebinarFields,
-    WebinarId, compile_event_expression, fold,
+    AccountName, Change, CustomProperty, EndTime, EventOwnership, ExternalAccountId, HeldEvents,
+    Millis, OccurrenceId, Origin, Policy, ReceiptId, RecurringMode, SourceName, Webinar,
+    WebinarFields, WebinarId, compile_event_expression, fold,
 };
 use webinar_bridge::providers::{Inbound, PLATFORMS, ParsedPayload, PayloadContent, Provider};
 
@@ -225,7 +225,8 @@ fn policy(provider: &dyn Provider, recurring: RecurringMode) -> Policy {
         external_account_id: None,
         recurring,
         complete_after_end: Some(std::time::Duration::from_mins(30)),
-        only: None,
+        only: Vec::new(),
+        ownership: EventOwnership::Platform,
         custom_properties: BTreeMap::from([("computed".to_owned(), COMPUTED.clone())]),
     }
 }

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use webinar_bridge::event::webinar::{Provenance, ReceiptOrder};
 use webinar_bridge::event::{
-    AccountName, Change, ChangeKind, ExternalAccountId, HeldEvents, Millis, OccurrenceListing,
-    Origin, Policy, ProviderId, ReceiptId, RecurringMode, RunChange, RunPhase, Shape, SourceName,
-    Webinar, WebinarId, fold,
+    AccountName, Change, ChangeKind, EventOwnership, ExternalAccountId, HeldEvents, Millis,
+    OccurrenceListing, Origin, Policy, ProviderId, ReceiptId, RecurringMode, RunChange, RunPhase,
+    Shape, SourceName, Webinar, WebinarId, fold,
 };
 use webinar_bridge::providers::{Inbound, PLATFORMS, PayloadContent};
 
@@ -61,7 +61,8 @@ fn check_events(webinar: &Webinar) {
             external_account_id: None,
             recurring,
             complete_after_end: Some(std::time::Duration::MAX),
-            only: None,
+            only: Vec::new(),
+            ownership: EventOwnership::Platform,
             custom_properties: BTreeMap::new(),
         };
         for event in

@@ -14,6 +14,7 @@ mod order;
 mod privacy;
 mod repetition;
 mod series;
+mod sharing;
 mod single;
 mod stopping;
 

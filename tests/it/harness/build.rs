@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use sha2::{Digest, Sha256};
 use webinar_bridge::event::{
-    AccountName, BodyHash, Change, ChangeKind, EndTime, ExternalAccountId, Millis, Policy,
-    ProviderId, ReceiptId, RecurringMode, Shape, SourceName, WebinarFields, WebinarId,
+    AccountName, BodyHash, Change, ChangeKind, EndTime, EventOwnership, ExternalAccountId, Millis,
+    Policy, ProviderId, ReceiptId, RecurringMode, Shape, SourceName, WebinarFields, WebinarId,
 };
 use webinar_bridge::ledger::{DuplicateRule, NewReceipt, Policies, ReceiptContent, ReceiptKind};
 
@@ -38,7 +38,8 @@ pub(crate) fn policy(hubspot: &str) -> Policy {
         external_account_id: None,
         recurring: RecurringMode::Occurrence,
         complete_after_end: None,
-        only: None,
+        only: Vec::new(),
+        ownership: EventOwnership::Platform,
         custom_properties: BTreeMap::new(),
     }
 }

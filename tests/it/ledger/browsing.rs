@@ -205,7 +205,7 @@ pub(super) async fn event_detail_shows_the_confirmed_input_of_an_event_filtered_
     drop(ledger);
     let mut filtering = policies();
     let only = compile_event_expression("event.name != 'One'").expect("valid");
-    filtering.get_mut("zoom").expect("there").only = Some(only);
+    filtering.get_mut("zoom").expect("there").only = vec![only];
     let ledger = back_end.open(filtering);
     while ledger.run_timers(100).await.expect("run").next_due.is_some() {}
     let detail = ledger.event_detail(&sent[0].key).await.expect("read").expect("there");

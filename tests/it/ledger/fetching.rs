@@ -186,7 +186,7 @@ pub(super) async fn conditional_request_looks_at_the_merged_event<B: BackEnd>() 
     let mut refusing = policies();
     let only =
         webinar_bridge::event::compile_event_expression("event.name != 'Four'").expect("valid");
-    let policy_of = webinar_bridge::event::Policy { only: Some(only), ..policy("main") };
+    let policy_of = webinar_bridge::event::Policy { only: vec![only], ..policy("main") };
     refusing.insert(source("refusing"), policy_of);
     let filtering = B::new();
     let filtering = filtering.open(refusing);

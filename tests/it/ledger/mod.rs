@@ -12,6 +12,7 @@ mod fetching;
 mod file;
 mod lasting;
 mod over_time;
+mod owning;
 mod rebuilding;
 mod redriving;
 mod repeating;
@@ -114,6 +115,12 @@ macro_rules! suite {
                     occurrence_of_long_ago_stays_as_it_was,
                     equal_times_are_ordered_by_the_first_arrival_of_each_body,
                     untimed_changes_are_ordered_as_they_were_stored;
+                owning:
+                    default_comes_from_the_first_source_that_has_it,
+                    event_must_pass_the_filters_of_all_its_sources,
+                    custom_webinar_is_changed_by_its_first_source_alone,
+                    custom_webinar_of_sources_that_share_is_changed_by_both,
+                    replayed_receipt_leaves_the_webinar_of_another_source_alone;
                 repeating:
                     body_is_no_duplicate_once_another_one_came,
                     body_about_several_webinars_is_a_duplicate_if_it_is_the_last_of_each,

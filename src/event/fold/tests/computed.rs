@@ -4,7 +4,7 @@ use super::*;
 use crate::event::{CustomProperty, EventExpressionError, compile_event_expression};
 
 fn only(text: &str) -> Policy {
-    Policy { only: Some(compile_event_expression(text).expect(text)), ..policy() }
+    Policy { only: vec![compile_event_expression(text).expect(text)], ..policy() }
 }
 
 fn computed(text: &str) -> Policy {

@@ -6,8 +6,8 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::event::{
-    AccountName, EventInput, ExternalAccountId, FoldedEvent, Gap, HeldEvents, Policy,
-    RecurringMode, WebinarId, fold,
+    AccountName, EventInput, EventOwnership, ExternalAccountId, FoldedEvent, Gap, HeldEvents,
+    Policy, RecurringMode, WebinarId, fold,
 };
 use crate::providers::conformance;
 
@@ -22,7 +22,8 @@ fn policy() -> Policy {
         external_account_id: None,
         recurring: RecurringMode::Occurrence,
         complete_after_end: None,
-        only: None,
+        only: Vec::new(),
+        ownership: EventOwnership::Platform,
         custom_properties: BTreeMap::new(),
     }
 }
