@@ -117,15 +117,21 @@ impl Evaluation<'_> {
         let id = self.read_id("event_id", WebinarId::parse)?;
         let id = id.ok_or("map.event_id yields no value")?;
         let account = self.read_id("account", ExternalAccountId::parse)?;
-        let fields = self.read_fields();
+        let zone = self.read("timezone", as_text);
+        let zone = zone.as_deref();
+        let fields = self.read_fields(zone);
+        let is_creation = self.read("created", as_flag) == Some(true);
         let kind = match (fields.completed, fields.cancelled) {
             (Some(true), _) => ChangeKind::Completed,
             (_, Some(true)) => ChangeKind::Cancelled,
+            _ if is_creation => ChangeKind::Created,
             _ => ChangeKind::Updated,
         };
         let mut change = Change::new(id, kind);
         change.account = account;
-        change.occurred_at = self.read_time("occurred_at", None);
+        change.is_creation = is_creation;
+        change.occurred_at = self.read_time("occurred_at", zone);
+        change.created_at = self.read_time("created_at", zone);
         change.full_picture = self.read("full_picture", as_flag).unwrap_or_else(|| {
             fields.name.is_some() && fields.start.is_some() && fields.end.is_some()
         });
@@ -141,9 +147,7 @@ impl Evaluation<'_> {
         })
     }
 
-    fn read_fields(&mut self) -> WebinarFields {
-        let zone = self.read("timezone", as_text);
-        let zone = zone.as_deref();
+    fn read_fields(&mut self, zone: Option<&str>) -> WebinarFields {
         let start = self.read_time("start", zone);
         let given_end = self.read_time("end", zone);
         // An end before the start is rejected.

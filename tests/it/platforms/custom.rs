@@ -1,6 +1,7 @@
 //! Platforms by configuration alone: the documented example, the recipes, and published keys.
 
 mod reference;
+mod times;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};

@@ -188,6 +188,40 @@ fn time_without_offset_is_read_in_the_mapped_time_zone() {
     assert_eq!(start("\"Nowhere/Land\""), (WebinarFields::default(), vec!["start"]));
 }
 
+/// A9d.
+#[test]
+fn times_of_the_change_are_read_in_the_timezone() {
+    let map = "timezone = 'payload.zone'\noccurred_at = 'payload.at'\ncreated_at = 'payload.since'";
+    let local = json!({
+        "id": 1, "zone": "Europe/Berlin", "at": "2026-11-30 10:05:00", "since": "2026-07-01 10:00:00",
+    });
+    let (change, bad_fields) = single_change(read(map, &local).content);
+    assert_eq!(change.occurred_at, Millis::parse("2026-11-30T09:05:00Z", None));
+    assert_eq!(change.created_at, Millis::parse("2026-07-01T08:00:00Z", None));
+    assert_eq!(bad_fields, [""; 0]);
+    let offset = json!({ "id": 1, "zone": "Europe/Berlin", "at": "2026-11-30T10:05:00+00:00" });
+    let (change, _) = single_change(read(map, &offset).content);
+    assert_eq!(change.occurred_at, Millis::parse("2026-11-30T10:05:00Z", None));
+    let nowhere = json!({ "id": 1, "zone": "Nowhere/Land", "at": "2026-11-30 10:05:00" });
+    let (change, bad_fields) = single_change(read(map, &nowhere).content);
+    assert_eq!((change.occurred_at, bad_fields), (None, vec!["occurred_at"]));
+}
+
+/// M5.
+#[test]
+fn created_expression_marks_what_is_sent_once() {
+    let map = "created = 'payload.type == \"created\"'";
+    let of = |kind: &str| {
+        let (change, _) = single_change(read(map, &json!({ "id": 1, "type": kind })).content);
+        (change.is_creation, change.kind)
+    };
+    assert_eq!(of("created"), (true, ChangeKind::Created));
+    assert_eq!(of("changed"), (false, ChangeKind::Updated));
+    let (change, bad_fields) =
+        single_change(read("created = 'payload.id'", &json!({ "id": 1 })).content);
+    assert_eq!((change.is_creation, bad_fields), (false, vec!["created"]));
+}
+
 #[test]
 fn when_expression_decides_what_is_ignored() {
     let content = |when: &str, payload: Json| read(&format!("when = '{when}'"), &payload).content;
