@@ -5,12 +5,14 @@
 //! Relies on the machine's clock, which may be wrong, and on its monotonic clock.
 //! On a crash: what witnesses have said is lost; the ledger knows when it was written last.
 
+mod steps;
 mod trust;
 mod witnessed;
 
 use std::time::Duration;
 
 use crate::event::Millis;
+pub use steps::ClockSteps;
 pub use trust::{ClockDoubt, ClockTrust, ClockWitness};
 pub use witnessed::WitnessedClock;
 

@@ -5,8 +5,9 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tokio::time::sleep;
 use webinar_bridge::clock::{Clock as _, SystemClock};
-use webinar_bridge::sandbox::emulator::EmulatorSettings;
+use webinar_bridge::sandbox::emulator::{EmulatorFault, EmulatorSettings};
 
+use crate::harness::eventually;
 use crate::harness::http::{Answer, request, scrape};
 use crate::harness::process::{Bridge, SECRET, Setting, TOKEN};
 use crate::harness::wall_clock::WallClock;
@@ -175,4 +176,26 @@ async fn right_signature_out_of_time_is_answered_503_until_our_clock_is_proven()
     assert_eq!(send(&bridge, &zoom::renamed(1, "Second", at(1))).await, 200);
     bridge.settled().await;
     assert_eq!(setting.setting.event("1").input.event_name, "Second");
+}
+
+/// B10: the account was silent for as long as the step.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn clock_set_back_amid_a_backoff_silences_no_account() {
+    let setting = ClockedSetting::new("", "");
+    let bridge = setting.start();
+    assert_eq!(send(&bridge, &zoom::created(1, "Name", at(0))).await, 200);
+    bridge.settled().await;
+    let outage = EmulatorFault::Status { status: 503, retry_after: None };
+    setting.setting.hubspot.emulator().inject_standing(outage);
+    assert_eq!(send(&bridge, &zoom::renamed(1, "Second", at(1))).await, 200);
+    eventually("some calls have failed", async || {
+        api(&bridge, "status").await["accounts"][0]["failures"].as_u64() >= Some(3)
+    })
+    .await;
+    setting.clock.set_behind(HOUR);
+    setting.setting.hubspot.emulator().clear_faults();
+    // The longest wait of a brief outage is five seconds.
+    bridge.settled_within(Duration::from_secs(15)).await;
+    assert_eq!(setting.setting.event("1").input.event_name, "Second");
+    assert!(bridge.logged().contains("the machine's clock was set back"));
 }

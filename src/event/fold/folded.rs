@@ -5,6 +5,8 @@ use crate::event::id::ExternalEventId;
 use crate::event::input::EventInput;
 use crate::event::time::Millis;
 
+use super::ending::LONGEST;
+
 /// One event derived from the webinar's present state.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FoldedEvent {
@@ -22,4 +24,12 @@ pub struct FoldedEvent {
     pub end: Option<Millis>,
     /// Time at which the completion timer runs out, if it is still to come.
     pub due_at: Option<Millis>,
+}
+
+impl FoldedEvent {
+    /// When the event is over by its planned times: a day after its start where no end is known.
+    #[must_use]
+    pub fn over_at(&self) -> Option<Millis> {
+        self.end.or_else(|| self.start.map(|start| start.plus(LONGEST)))
+    }
 }

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use crate::clock::ClockSteps;
 use crate::event::{AccountName, Millis};
 use crate::ledger::{ClaimedEvent, Lease};
 
@@ -17,6 +18,8 @@ pub(super) struct Live {
     fences: BTreeMap<AccountName, u64>,
     /// The accounts whose latest lease another process has.
     taken_away: BTreeSet<AccountName>,
+    /// Notices that the clock was set back.
+    pub(super) steps: ClockSteps,
     /// The ledger is closed: nothing is written any more.
     pub(super) is_closed: bool,
 }

@@ -135,14 +135,14 @@ fn merge(
     for occurrence in frozen {
         tx.state.freeze_event(key, &ExternalEventId::for_occurrence(&key.webinar, &occurrence));
     }
-    reconcile(tx, key, receipt.received_at, ReconcileScope::All)
+    reconcile(tx, key, (receipt.received_at, true), ReconcileScope::All)
 }
 
 /// Folds the webinar and reconciles its events. The caller keeps nothing of it if it is refused.
 pub(super) fn reconcile(
     tx: &mut Transaction<'_>,
     key: &WebinarKey,
-    at: Millis,
+    (at, has_news): (Millis, bool),
     scope: ReconcileScope,
 ) -> Result<(), MergeRefused> {
     let Some(row) = tx.state.webinars.get(key) else { return Ok(()) };
@@ -152,14 +152,18 @@ pub(super) fn reconcile(
     let known = known_events(tx, key);
     let held = held_events(&known);
     let mut reconciliation = Reconciliation::new(known, at, tx.now, scope);
+    if !has_news {
+        reconciliation = reconciliation.without_news();
+    }
     for event in fold(&webinar, &key.account, &key.webinar, &policy, &held, tx.now) {
         store_change(tx, key, reconciliation.next_change(event))?;
     }
-    let Leftover { deleted, last_at } = reconciliation.finish();
+    let Leftover { deleted, last_at, is_timeless } = reconciliation.finish();
     for event in deleted {
         tx.state.events.remove(&event.id);
     }
-    tx.state.webinar_row(key, at).last_at = last_at;
+    let row = tx.state.webinar_row(key, at);
+    (row.last_at, row.is_timeless) = (last_at, is_timeless);
     Ok(())
 }
 

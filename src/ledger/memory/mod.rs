@@ -188,6 +188,9 @@ impl MemoryLedger {
             woken: BTreeSet::new(),
             woken_fetches: BTreeSet::new(),
         };
+        if let Some(by) = tx.live.steps.set_back_by(tx.now) {
+            timers::move_waits_back(&mut tx, by);
+        }
         let answer = call(&mut tx);
         let Transaction { state: mut next, woken, woken_fetches, .. } = tx;
         next.written_at = Some(self.clock.likely_now());
@@ -195,7 +198,12 @@ impl MemoryLedger {
             trust.record_write(self.clock.now());
         }
         *state = next;
+        let statuses = state.statuses.clone();
         drop((live, state));
+        for (account, watched) in &self.statuses {
+            let status = statuses.get(account).cloned().unwrap_or_default();
+            watched.send_if_modified(|known| std::mem::replace(known, status.clone()) != status);
+        }
         self.observer.committed(1, began.elapsed());
         for account in &woken {
             self.wake(account);

@@ -168,7 +168,7 @@ impl AccountStatuses for MemoryLedger {
         account: &AccountName,
         change: StatusChange,
     ) -> Result<StatusUpdate, LedgerError> {
-        let update = self.write(|tx| {
+        self.write(|tx| {
             let before = tx.state.statuses.get(account).cloned().unwrap_or_default();
             let after = before.apply(&change, tx.now);
             if ends_waits(&before, &after) {
@@ -184,12 +184,6 @@ impl AccountStatuses for MemoryLedger {
                 tx.state.statuses.insert(account.clone(), after.clone());
             }
             StatusUpdate { before, after }
-        })?;
-        if update.before != update.after
-            && let Some(status) = self.statuses.get(account)
-        {
-            status.send_replace(update.after.clone());
-        }
-        Ok(update)
+        })
     }
 }

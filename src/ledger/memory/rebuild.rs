@@ -135,7 +135,7 @@ fn replace(
                 tx.state.events.remove(&event.id);
             }
         }
-        WebinarPlan::Replace => merge::reconcile(tx, key, tx.now, ReconcileScope::All)
+        WebinarPlan::Replace => merge::reconcile(tx, key, (tx.now, true), ReconcileScope::All)
             .map_err(|refused| RebuildResult::Refused(refused.to_string()))?,
     }
     Ok(())

@@ -94,6 +94,7 @@ impl State {
             has_expired_receipts: false,
             lasting_keys: BTreeSet::new(),
             last_at: at,
+            is_timeless: false,
         })
     }
 }
@@ -189,4 +190,6 @@ pub(super) struct MemoryWebinar {
     pub(super) lasting_keys: BTreeSet<DedupeKey>,
     /// Its last end or last change, whichever is later.
     pub(super) last_at: Millis,
+    /// Nothing says when one of its events takes place.
+    pub(super) is_timeless: bool,
 }

@@ -1,19 +1,26 @@
 //! Timers, pruning and redrives, and the opening of a store.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use async_trait::async_trait;
 
 use super::MemoryLedger;
 use super::merge;
-use super::state::{MemoryEvent, State};
+use super::state::{MemoryEvent, ReceiptRow, State};
 use super::transaction::Transaction;
 use crate::event::{EventKey, Millis, SourceName};
 use crate::ledger::rules::reconcile::ReconcileScope;
 use crate::ledger::rules::redrive::{is_selected, redrive};
+use crate::ledger::rules::retention::{
+    OldReceipts, is_receipt_young, old_receipts, webinar_bounds,
+};
 use crate::ledger::rules::settle::recover;
 use crate::ledger::rules::source_config::{StoredSource, is_rekeyed, is_reshaped};
 use crate::ledger::rules::timers::resend;
+use crate::ledger::rules::waits::{
+    LONGEST_FETCH_WAIT, cut, cut_event, cut_status, move_event, move_status, moved,
+};
 use crate::ledger::{
     LedgerError, Policies, Redrive, RedriveProgress, RedriveRequest, RedriveResult, Retention,
     Timers, TimersRun, WebinarKey,
@@ -68,7 +75,7 @@ fn run_timers(tx: &mut Transaction<'_>, limit: usize) -> TimersRun {
 /// Folds a webinar again with what is known now.
 fn refold(tx: &mut Transaction<'_>, webinar: &WebinarKey, scope: ReconcileScope) {
     let at = tx.now;
-    let refused = merge::reconcile(tx, webinar, at, scope);
+    let refused = merge::reconcile(tx, webinar, (at, false), scope);
     debug_assert!(refused.is_ok(), "the events are the webinar's own already");
     // Without a policy nothing was reconciled, and the timer would be due for ever.
     for event in tx.state.events.values_mut().filter(|event| event.webinar == *webinar) {
@@ -81,11 +88,20 @@ fn prune(tx: &mut Transaction<'_>, keep: Retention) {
     if tx.is_clock_doubted {
         return;
     }
-    let receipts_since = tx.now.minus(keep.receipts);
-    let webinars_since = tx.now.minus(keep.events);
+    let (now, receipts_since) = (tx.now, tx.now.minus(keep.receipts));
+    let (usual, timeless) = webinar_bounds(keep, now);
+    let is_refold_due = tx.state.are_defaults_new;
     let State { receipts, webinars, events, fetches, .. } = &mut tx.state;
-    for (number, old) in receipts.extract_if(.., |_, row| row.summary.received_at < receipts_since)
-    {
+    let all: Vec<(i64, Millis)> =
+        receipts.iter().map(|(number, row)| (*number, row.summary.received_at)).collect();
+    let up_to = match old_receipts(&all, receipts_since, now) {
+        OldReceipts::UpTo(number) => number,
+        OldReceipts::LookAfter(_) | OldReceipts::None => i64::MIN,
+    };
+    let is_old = |number: &i64, row: &mut ReceiptRow| {
+        *number <= up_to && !is_receipt_young(row.summary.received_at, receipts_since, now)
+    };
+    for (number, old) in receipts.extract_if(.., is_old) {
         for webinar in webinars.values_mut() {
             if webinar.receipts.remove(&number).is_some() {
                 // Its fields stay, since no receipt can bring them again.
@@ -96,7 +112,13 @@ fn prune(tx: &mut Transaction<'_>, keep: Retention) {
     }
     let pending = events.values().filter(|event| event.is_pending());
     let pending: BTreeSet<WebinarKey> = pending.map(|event| event.webinar.clone()).collect();
-    webinars.retain(|key, row| row.last_at >= webinars_since || pending.contains(key));
+    // Until then the dates of the webinars are those of an earlier version or configuration.
+    if !is_refold_due {
+        webinars.retain(|key, row| {
+            let since = if row.is_timeless { timeless } else { usual };
+            row.last_at >= since || pending.contains(key)
+        });
+    }
     events.retain(|_, event| webinars.contains_key(&event.webinar));
     for (state, span) in keep.ended_fetches() {
         let since = tx.now.minus(span);
@@ -152,9 +174,38 @@ pub(super) fn rekeyed_source(state: &State, policies: &Policies) -> Option<Sourc
     policies.keys().find(|name| is_rekeyed(name)).cloned()
 }
 
+/// Moves all waits after the clock was set back by that much.
+pub(super) fn move_waits_back(tx: &mut Transaction<'_>, by: Duration) {
+    let now = tx.now;
+    for event in tx.state.events.values_mut() {
+        event.row = move_event(event.row.clone(), now, by);
+        tx.woken.insert(event.key.hubspot.clone());
+    }
+    for fetch in tx.state.fetches.values_mut() {
+        fetch.row.not_before = moved(fetch.row.not_before, now, by);
+        tx.woken_fetches.insert(fetch.source.clone());
+    }
+    for (account, status) in &mut tx.state.statuses {
+        *status = move_status(status.clone(), now, by);
+        tx.woken.insert(account.clone());
+    }
+    for ends_at in tx.live.fetch_claims.values_mut() {
+        *ends_at = ends_at.minus(by);
+    }
+}
+
 /// Opens the rows: calls that were under way have an unknown outcome, and the sources' configuration is remembered.
 pub(super) fn open(state: &mut State, policies: &Policies, now: Millis) {
     recover_calls(state, |_| true, now);
+    for event in state.events.values_mut() {
+        event.row = cut_event(event.row.clone(), now);
+    }
+    for fetch in state.fetches.values_mut() {
+        fetch.row.not_before = cut(fetch.row.not_before, now, LONGEST_FETCH_WAIT);
+    }
+    for status in state.statuses.values_mut() {
+        *status = cut_status(status.clone(), now);
+    }
     for (name, policy) in policies {
         let source = StoredSource::from_policy(policy);
         state.are_defaults_new |= is_reshaped(state.sources.get(name), &source);

@@ -13,6 +13,8 @@ pub mod ownership;
 pub mod rebuild;
 pub mod reconcile;
 pub mod redrive;
+pub mod retention;
 pub mod settle;
 pub mod source_config;
 pub mod timers;
+pub mod waits;

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::event_row::{ConfirmedInput, EventRow};
+use super::retention::is_timeless;
 use crate::event::{
     EventInput, ExternalEventId, FoldedEvent, Gap, HeldEvent, HeldEvents, Millis, RecurringMode,
     SourceName,
@@ -49,7 +50,7 @@ pub enum ReconcileScope {
 pub struct EventFacts {
     /// When its completion timer runs out.
     pub due_at: Option<Millis>,
-    /// Its end.
+    /// Its end, or a day after its start where none is known.
     pub ends_at: Option<Millis>,
     /// Its name, also while it is incomplete.
     pub name: Option<String>,
@@ -101,8 +102,11 @@ pub enum EventChange {
 pub struct Leftover {
     /// Events to delete: they no longer follow, and HubSpot cannot know them. An event that it may hold stays as it is.
     pub deleted: Vec<KnownEvent>,
-    /// The webinar's last end or last change, whichever is later.
+    /// The webinar's last end or last change, whichever is later. An event is over a day after its start where no end
+    /// is known.
     pub last_at: Millis,
+    /// Whether nothing says when one of its events takes place.
+    pub is_timeless: bool,
 }
 
 /// A webinar's events, one after the other: together their inputs may be many megabytes.
@@ -113,6 +117,7 @@ pub struct Reconciliation {
     now: Millis,
     scope: ReconcileScope,
     last_at: Millis,
+    is_timeless: bool,
 }
 
 impl Reconciliation {
@@ -125,18 +130,29 @@ impl Reconciliation {
         now: Millis,
         scope: ReconcileScope,
     ) -> Self {
-        Self { known, at, now, scope, last_at: at }
+        Self { known, at, now, scope, last_at: at, is_timeless: false }
+    }
+
+    /// Nothing was reported: the last change of the webinar stays, unless one of its events changes. Otherwise every
+    /// change of the configuration would keep all events for longer.
+    #[must_use]
+    pub fn without_news(self) -> Self {
+        let changes = self.known.values().map(|known| known.row.changed_at);
+        Self { last_at: changes.max().unwrap_or(self.at), ..self }
     }
 
     /// The change that one folded event asks for.
     #[must_use]
     pub fn next_change(&mut self, event: FoldedEvent) -> EventChange {
-        self.last_at = self.last_at.max(event.end.unwrap_or(self.at));
+        let over_at = event.over_at();
+        self.last_at = over_at.map_or(self.last_at, |over_at| self.last_at.max(over_at));
+        self.is_timeless |= is_timeless(&event);
         let known = self.known.remove(event.id.as_str());
-        let is_over = event.end.is_some_and(|end| end < self.now);
+        let is_over = over_at.is_some_and(|over_at| over_at < self.now);
         let content = EventContent::from_folded(&event);
-        let facts = EventFacts { due_at: event.due_at, ends_at: event.end, name: event.name };
+        let facts = EventFacts { due_at: event.due_at, ends_at: over_at, name: event.name };
         let Some(KnownEvent { id, row: before, .. }) = known else {
+            self.last_at = self.last_at.max(self.at);
             let row = Box::new(changed_row(EventRow::new(self.at), &content, self.at));
             return EventChange::Insert { id: event.id, row, input: content.input, facts };
         };
@@ -147,6 +163,7 @@ impl Reconciliation {
         if content.hash == before.input_hash && content.gaps == before.gaps && !before.is_frozen {
             return EventChange::Touch { id, facts };
         }
+        self.last_at = self.last_at.max(self.at);
         EventChange::Update {
             id,
             confirmed_input: confirmed_input(&before, content.hash),
@@ -160,7 +177,11 @@ impl Reconciliation {
     /// Ends the reconciliation, once all folded events had their turn.
     #[must_use]
     pub fn finish(self) -> Leftover {
-        Leftover { deleted: removable(self.known), last_at: self.last_at }
+        Leftover {
+            deleted: removable(self.known),
+            last_at: self.last_at,
+            is_timeless: self.is_timeless,
+        }
     }
 }
 
@@ -344,7 +365,7 @@ mod tests {
         ] {
             let known = BTreeMap::from([("8".to_owned(), known)]);
             let rest = Reconciliation::new(known, Millis::new(20), NOW, ReconcileScope::All);
-            let Leftover { deleted: found, last_at } = rest.finish();
+            let Leftover { deleted: found, last_at, .. } = rest.finish();
             assert_eq!((found.len(), last_at), (deleted, Millis::new(20)));
         }
     }

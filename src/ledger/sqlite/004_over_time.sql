@@ -46,3 +46,7 @@ CREATE TABLE fetch_sources (
     answered_at INTEGER, -- when a webinar was last answered
     config      BLOB     -- digest of how the platform is asked
 ) STRICT, WITHOUT ROWID;
+
+-- 1: nothing says when one of its events takes place. The dates of retention changed: every webinar is folded again once.
+ALTER TABLE webinars ADD COLUMN timeless INTEGER NOT NULL DEFAULT 0;
+INSERT OR REPLACE INTO revision (id, after) SELECT 0, 0 WHERE EXISTS (SELECT 1 FROM webinars);

@@ -176,5 +176,5 @@ fn merge(
     webinar.merge(&change, &provenance).map_err(MergeRefused::from)?;
     let id = webinars::store(tx.connection, id, key, &webinar, receipt.received_at)?;
     webinars::link_new(tx.connection, id, seq, receipt.received_at, order)?;
-    events::reconcile(tx, id, key, &webinar, receipt.received_at, ReconcileScope::All)
+    events::reconcile(tx, id, key, &webinar, (receipt.received_at, true), ReconcileScope::All)
 }

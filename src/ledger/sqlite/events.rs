@@ -12,13 +12,14 @@ use crate::ledger::rules::reconcile::{
 };
 use crate::ledger::{LedgerError, WebinarKey};
 
-/// Folds the webinar and reconciles its events' rows.
+/// Folds the webinar and reconciles its events' rows, whose changes are dated `at`. With news, that is the webinar's
+/// last change too.
 pub(super) fn reconcile(
     tx: &mut WriteTx<'_>,
     id: i64,
     key: &WebinarKey,
     webinar: &Webinar,
-    at: Millis,
+    (at, has_news): (Millis, bool),
     scope: ReconcileScope,
 ) -> Result<(), AttemptError> {
     // Without any source left in the configuration there are no defaults: the events stay as they are.
@@ -26,16 +27,22 @@ pub(super) fn reconcile(
     let known = event_rows::load_webinar(tx, &key.hubspot, id)?;
     let held = held_events(&known);
     let mut reconciliation = Reconciliation::new(known, at, tx.now, scope);
+    if !has_news {
+        reconciliation = reconciliation.without_news();
+    }
     let mut steps = step_budget();
     let done =
         fold_lazily(webinar, (&key.account, &key.webinar), &policy, &held, tx.now, &mut steps)
             .try_for_each(|event| carry_out(tx, id, key, reconciliation.next_change(event)));
     tx.steps += step_budget().0 - steps.0;
     done?;
-    let Leftover { deleted, last_at } = reconciliation.finish();
+    let Leftover { deleted, last_at, is_timeless } = reconciliation.finish();
     event_rows::delete(tx, &key.hubspot, deleted)?;
-    tx.connection
-        .run("UPDATE webinars SET last_at = ?2 WHERE id = ?1 AND last_at <> ?2", (id, last_at))?;
+    tx.connection.run(
+        "UPDATE webinars SET last_at = ?2, timeless = ?3
+         WHERE id = ?1 AND (last_at <> ?2 OR timeless <> ?3)",
+        (id, last_at, is_timeless),
+    )?;
     Ok(())
 }
 
@@ -84,7 +91,7 @@ pub(super) fn refold(
     let Some((key, state)) = found else { return Ok(()) };
     let webinar = webinars::parse_state(id, &state)?;
     let at = tx.now;
-    match reconcile(tx, id, &key, &webinar, at, scope) {
+    match reconcile(tx, id, &key, &webinar, (at, false), scope) {
         Ok(()) => {}
         Err(AttemptError::Store(error)) => return Err(error),
         // The events are the webinar's own already, so none can turn out to be another's.

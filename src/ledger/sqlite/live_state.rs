@@ -14,6 +14,7 @@ use super::statements::Statements as _;
 use super::values::Json;
 use crate::event::{AccountName, AccountStatus, Millis, SourceName, StatusChange, StatusUpdate};
 use crate::ledger::rules::fetch::is_claim_valid;
+use crate::ledger::rules::waits::move_status;
 use crate::ledger::{
     ClaimedEvent, EventState, EventStateCounts, FETCH_CLAIM, FetchStatus, FetchTask,
 };
@@ -264,6 +265,32 @@ impl LiveState {
             account.is_unstored = true;
         }
         StatusUpdate { before, after }
+    }
+
+    /// Changes the statuses of all accounts. The file gets them with their next change.
+    pub(super) fn change_statuses(&self, change: impl Fn(AccountStatus) -> AccountStatus) {
+        for account in self.lock().accounts.values_mut() {
+            let before = account.status.borrow().clone();
+            let after = change(before.clone());
+            if before != after {
+                account.status.send_replace(after);
+                account.is_unstored = true;
+            }
+        }
+    }
+
+    /// Moves the waits in memory after the clock was set back by that much, and reads `now`.
+    pub(super) fn move_waits_back(&self, now: Millis, by: Duration) {
+        self.change_statuses(|status| move_status(status, now, by));
+        for ends_at in self.lock().fetch_claims.values_mut() {
+            *ends_at = ends_at.minus(by);
+        }
+    }
+
+    /// Wakes all workers.
+    pub(super) fn wake_everybody(&self) {
+        let notify = self.notify.values().chain(self.notify_fetch.values());
+        notify.for_each(|notify| notify.notify_one());
     }
 
     /// Whether the file holds the account's present status.

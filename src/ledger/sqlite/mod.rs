@@ -53,6 +53,7 @@ mod tests;
 mod timers;
 mod transaction;
 mod values;
+mod waits;
 mod webinar_state;
 mod webinars;
 mod write_queue;
@@ -61,6 +62,7 @@ mod writer;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
+use super::rules::waits::cut_status;
 use super::{CommitObserver, LedgerError, Policies};
 use crate::clock::Clock;
 use crate::event::{AccountName, SourceName};
@@ -126,8 +128,10 @@ impl SqliteLedger {
         store_row::recall_last_write(&connection, settings.clock.as_ref())?;
         source_config::compare_and_store(&mut connection, &settings.policies, settings.rekey)?;
         settle::recover(&mut connection, settings.clock.now())?;
+        waits::cut_at_start(&mut connection, settings.clock.now())?;
         let sources: Vec<SourceName> = settings.policies.keys().cloned().collect();
         let live = Arc::new(LiveState::load(&connection, &settings.accounts, &sources)?);
+        live.change_statuses(|status| cut_status(status, settings.clock.now()));
         let lock = Arc::new(lock.watch_log());
         let reader = |connection| {
             Arc::new(Reader {

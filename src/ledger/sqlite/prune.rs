@@ -3,10 +3,13 @@
 use super::statements::Statements as _;
 use super::transaction::WriteTx;
 use crate::event::{AccountName, Millis};
+use crate::ledger::rules::retention::{self, OldReceipts};
 use crate::ledger::{EventState, FetchState, Retention};
 
 /// The most receipts read in one piece.
 const RECEIPTS: i64 = 1_000;
+/// The most pieces that are looked through at a time: receipts from the future may come before old ones.
+const PIECES: usize = 100;
 /// The most webinars deleted in one piece.
 const WEBINARS: i64 = 200;
 /// The most ended fetches deleted in one piece, for each source.
@@ -19,7 +22,7 @@ pub(super) fn prune(tx: &mut WriteTx<'_>, keep: Retention) -> rusqlite::Result<b
     }
     let receipts_before = tx.now.minus(keep.receipts);
     let receipts = prune_receipts(tx, receipts_before)?;
-    let webinars = prune_webinars(tx, tx.now.minus(keep.events))?;
+    let webinars = prune_webinars(tx, keep)?;
     let mut fetches = false;
     for (state, span) in keep.ended_fetches() {
         fetches |= prune_fetches(tx, state, tx.now.minus(span))?;
@@ -28,37 +31,35 @@ pub(super) fn prune(tx: &mut WriteTx<'_>, keep: Retention) -> rusqlite::Result<b
 }
 
 fn prune_receipts(tx: &WriteTx<'_>, before: Millis) -> rusqlite::Result<bool> {
-    // Receipts are stored in the order of their time, so the oldest come first and need no index by time.
-    let old: Option<i64> = tx.connection.value(
-        "SELECT max(seq) FROM (SELECT seq, received_at FROM receipts ORDER BY seq LIMIT ?1)
-         WHERE received_at < ?2",
-        (RECEIPTS, before),
-    )?;
-    let Some(old) = old else { return Ok(false) };
+    let Some(old) = last_old_receipt(tx, before)? else { return Ok(false) };
+    // Of the receipts up to it, young ones stay; those from the future are as old as their neighbours.
+    let now = tx.now;
     // The webinars keep the values of these receipts, which no replay can map again.
     tx.connection.run(
         "UPDATE webinars SET base = 1 WHERE base = 0 AND id IN (
              SELECT link.webinar FROM receipts
                  JOIN webinar_receipts AS link ON link.receipt = receipts.seq
-             WHERE receipts.seq <= ?1 AND receipts.received_at < ?2)",
-        (old, before),
+             WHERE receipts.seq <= ?1 AND receipts.received_at NOT BETWEEN ?2 AND ?3)",
+        (old, before, now),
     )?;
     // Before the links are deleted, which name the webinars.
     tx.connection.run(
         "INSERT OR IGNORE INTO lasting_keys (source, dedupe_key, webinar)
              SELECT receipts.source, receipts.dedupe_key, link.webinar FROM receipts
                  JOIN webinar_receipts AS link ON link.receipt = receipts.seq
-             WHERE receipts.seq <= ?1 AND receipts.received_at < ?2 AND receipts.lasting = 1",
-        (old, before),
+             WHERE receipts.seq <= ?1 AND receipts.received_at NOT BETWEEN ?2 AND ?3
+                 AND receipts.lasting = 1",
+        (old, before, now),
     )?;
     tx.connection.run(
         "DELETE FROM webinar_receipts WHERE receipt IN (
-             SELECT seq FROM receipts WHERE seq <= ?1 AND received_at < ?2)",
-        (old, before),
+             SELECT seq FROM receipts WHERE seq <= ?1 AND received_at NOT BETWEEN ?2 AND ?3)",
+        (old, before, now),
     )?;
-    let deleted = tx
-        .connection
-        .change("DELETE FROM receipts WHERE seq <= ?1 AND received_at < ?2", (old, before))?;
+    let deleted = tx.connection.change(
+        "DELETE FROM receipts WHERE seq <= ?1 AND received_at NOT BETWEEN ?2 AND ?3",
+        (old, before, now),
+    )?;
     // Negative ids are the eraser's filler: if it were deleted early, the eraser would overwrite the same pages again.
     tx.connection.run(
         "DELETE FROM bodies WHERE id > 0 AND id < coalesce(
@@ -69,12 +70,38 @@ fn prune_receipts(tx: &WriteTx<'_>, before: Millis) -> rusqlite::Result<bool> {
     Ok(deleted > 0)
 }
 
-fn prune_webinars(tx: &mut WriteTx<'_>, before: Millis) -> rusqlite::Result<bool> {
+/// The last of the receipts to delete in one piece, by [`retention`].
+fn last_old_receipt(tx: &WriteTx<'_>, before: Millis) -> rusqlite::Result<Option<i64>> {
+    let (mut after, mut first_piece) = (0, None);
+    for _ in 0..PIECES {
+        // Receipts are stored in the order of their time, so the oldest come first and need no index by time.
+        let piece: Vec<(i64, Millis)> = tx.connection.all(
+            "SELECT seq, received_at FROM receipts WHERE seq > ?1 ORDER BY seq LIMIT ?2",
+            (after, RECEIPTS),
+            |row| row.try_into(),
+        )?;
+        let end = *first_piece.get_or_insert(piece.last().map_or(0, |(seq, _)| *seq));
+        match retention::old_receipts(&piece, before, tx.now) {
+            OldReceipts::UpTo(seq) => return Ok(Some(seq.min(end))),
+            OldReceipts::LookAfter(seq) => after = seq,
+            OldReceipts::None => break,
+        }
+    }
+    Ok(None)
+}
+
+fn prune_webinars(tx: &mut WriteTx<'_>, keep: Retention) -> rusqlite::Result<bool> {
+    // Until all webinars are folded again their dates are those of an earlier version or configuration.
+    if tx.connection.value("SELECT EXISTS (SELECT 1 FROM revision)", ())? {
+        return Ok(false);
+    }
+    let (usual, timeless) = retention::webinar_bounds(keep, tx.now);
     let old: Vec<i64> = tx.connection.all(
-        "SELECT id FROM webinars WHERE last_at < ?1 AND NOT EXISTS
+        "SELECT id FROM webinars
+         WHERE last_at < ?1 AND (timeless = 0 OR last_at < ?2) AND NOT EXISTS
              (SELECT 1 FROM events WHERE events.webinar = webinars.id AND events.state = 0)
-         ORDER BY last_at LIMIT ?2",
-        (before, WEBINARS),
+         ORDER BY last_at LIMIT ?3",
+        (usual, timeless, WEBINARS),
         |row| row.get(0),
     )?;
     for id in &old {

@@ -77,7 +77,7 @@ fn replace_webinar(
         }
         WebinarPlan::Replace => {
             let at = tx.now;
-            events::reconcile(tx, id, key, webinar, at, ReconcileScope::All)
+            events::reconcile(tx, id, key, webinar, (at, true), ReconcileScope::All)
         }
     }
 }

@@ -7,14 +7,12 @@ use rusqlite::Connection;
 use super::open;
 
 /// Statements that may scan: tools run them once, or they read a bounded number of rows.
-const WHOLE: [&str; 8] = [
+const WHOLE: [&str; 9] = [
     // The backup's counts.
     "SELECT count(*) FROM receipts",
     "SELECT count(*) FROM events",
     // Every segment and every event are searched for a person's address.
     "SELECT e.input, w.state FROM events e JOIN webinars w ON w.id = e.webinar ORDER BY e.id",
-    // At most a piece, in the order of arrival.
-    "SELECT max(seq) FROM (SELECT seq, received_at FROM receipts ORDER BY seq LIMIT ?1) WHERE received_at < ?2",
     // The first row.
     "SELECT EXISTS (SELECT 1 FROM webinars)",
     // The receipts of one segment.
@@ -22,6 +20,9 @@ const WHOLE: [&str; 8] = [
     // The events of one receipt: a few.
     "SELECT hubspot, external_account_id, external_event_id FROM webinar_receipts AS link JOIN events ON \
      events.webinar = link.webinar WHERE link.receipt = ?1 ORDER BY 1, 2, 3 LIMIT ?2",
+    // At the start, and after the clock was set back.
+    "UPDATE fetches SET not_before = ?1 WHERE not_before > ?1",
+    "UPDATE fetches SET not_before = not_before - ?2 WHERE not_before > ?1",
     // The events whose timers one piece runs, in the order of their time.
     "SELECT DISTINCT webinar FROM events WHERE due_at <= ?1 ORDER BY due_at LIMIT ?2",
 ];

@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use super::bodies::Segment;
 use super::checkpoint::{self, Checkpointer};
 use super::disk_space::DiskSpace;
-use super::job::{Job, JobAnswer};
+use super::job::{Job, JobAnswer, JobKind};
 use super::live_state::LiveState;
 use super::open::OpenError;
 use super::side_effects::SideEffects;
@@ -22,7 +22,8 @@ use super::statements::Statements as _;
 use super::store_lock::StoreLock;
 use super::store_row::LastWrite;
 use super::transaction::WriteTx;
-use super::{Settings, Threading, disk_errors};
+use super::{Settings, Threading, disk_errors, waits};
+use crate::clock::ClockSteps;
 use crate::ledger::LedgerError;
 
 /// The most jobs in one commit: bounds how long the first caller waits for the last job.
@@ -50,6 +51,9 @@ pub(super) struct Writer {
     live: Arc<LiveState>,
     segment: Segment,
     last_write: LastWrite,
+    steps: ClockSteps,
+    /// By how much the clock was set back, until the stored waits are moved.
+    set_back_by: Duration,
     /// Outlives the connection.
     lock: Arc<StoreLock>,
 }
@@ -79,6 +83,8 @@ impl Writer {
             settings,
             live,
             last_write: LastWrite::default(),
+            steps: ClockSteps::default(),
+            set_back_by: Duration::ZERO,
             lock,
         })
     }
@@ -123,11 +129,20 @@ impl Writer {
         if next.is_none() {
             return;
         }
+        self.check_steps();
         let began = Instant::now();
         let mut answers: Vec<JobAnswer> = Vec::new();
         self.segment.clear();
         self.live.commit_started();
-        let mut outcome = begin(&self.connection);
+        let set_back_by = self.set_back_by;
+        let mut outcome = begin(&self.connection).and_then(|()| {
+            let now = self.settings.clock.now();
+            if set_back_by.is_zero() {
+                Ok(())
+            } else {
+                waits::move_back(&self.connection, now, set_back_by)
+            }
+        });
         let mut tx = WriteTx {
             connection: &self.connection,
             policies: &self.settings.policies,
@@ -176,6 +191,9 @@ impl Writer {
                     answer(kept.clone());
                 }
                 self.live.wake_all(&effects);
+                if !std::mem::take(&mut self.set_back_by).is_zero() {
+                    self.live.wake_everybody();
+                }
             }
             Err(error) => {
                 self.roll_back();
@@ -206,6 +224,16 @@ impl Writer {
         }
     }
 
+    /// Notices that the clock was set back: waits go on as they were decided (B10).
+    fn check_steps(&mut self) {
+        let now = self.settings.clock.now();
+        if let Some(by) = self.steps.set_back_by(now) {
+            tracing::warn!(clock.now = %now, clock.set_back_seconds = by.as_secs_f64(), "the machine's clock was set back");
+            self.live.move_waits_back(now, by);
+            self.set_back_by += by;
+        }
+    }
+
     /// Checks that the files are the ones that were opened; returns the reason if they are not.
     fn check_files(&self) -> Option<String> {
         let lost = self.lock.lost_file()?;
@@ -230,6 +258,11 @@ impl Writer {
     fn probe(&mut self) {
         if self.check_files().is_some() {
             return;
+        }
+        self.check_steps();
+        if !self.set_back_by.is_zero() {
+            let (job, _answer) = Job::new(JobKind::Upkeep, |_| Ok(()));
+            return self.commit(job, || None);
         }
         self.check_space();
         if !self.live.is_failing() {
@@ -293,7 +326,6 @@ fn begin(connection: &Connection) -> rusqlite::Result<()> {
 mod tests {
     use std::path::PathBuf;
 
-    use super::super::job::JobKind;
     use super::super::{Rekey, accept, open, settle};
     use super::*;
     use crate::clock::SystemClock;

@@ -33,6 +33,10 @@ impl WallClock {
         self.set(i64::try_from(by.as_millis()).expect("small"));
     }
 
+    pub(crate) fn set_behind(&self, by: Duration) {
+        self.set(-i64::try_from(by.as_millis()).expect("small"));
+    }
+
     pub(crate) fn set_right(&self) {
         self.set(0);
     }

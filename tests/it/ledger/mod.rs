@@ -3,6 +3,7 @@
 //! A law is a function over a [`BackEnd`]. [`file`], [`schema`] hold what only a store in a file can show.
 
 mod accepting;
+mod aging;
 mod back_end;
 mod browsing;
 mod dead_fetches;
@@ -130,6 +131,13 @@ macro_rules! suite {
                     receipt_that_said_nothing_is_brought_up_to_date,
                     receipt_that_is_refused_again_is_a_duplicate,
                     question_that_is_still_open_takes_up_its_repetition;
+                aging:
+                    waits_go_on_as_decided_after_the_clock_was_set_back,
+                    waits_that_are_read_at_the_start_are_cut,
+                    receipts_from_the_future_do_not_stop_pruning,
+                    event_is_kept_until_a_day_after_its_start_without_an_end,
+                    event_without_any_time_is_kept_for_400_days,
+                    changed_defaults_do_not_keep_past_events_for_longer;
                 browsing:
                     pages_come_newest_first_and_hold_each_event_once,
                     events_are_found_by_state_account_and_text,

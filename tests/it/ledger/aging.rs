@@ -1,0 +1,162 @@
+//! Clocks that are set back, receipts from the future, and for how long events are kept.
+
+use std::time::Duration;
+
+use webinar_bridge::event::{AccountFailure, Change, Millis, PauseReason, RetryWait, StatusChange};
+use webinar_bridge::ledger::{
+    ClaimResult, DeliveryOutcome, EventStateCounts, FetchBlame, FetchOutcome, Ledger, NewReceipt,
+    Retention,
+};
+
+use super::back_end::BackEnd;
+use super::contract::*;
+use super::fetching::{always, due, due_ids, settle as settle_fetch, want};
+use super::{NOW, begin_attempt, claim, confirmed, counts, lease, settle};
+use crate::harness::build::{NOON, account, created, minutes, policies, receipt, renamed};
+
+const DAY: Duration = Duration::from_hours(24);
+const KEEP: Retention = Retention { receipts: Duration::from_hours(720), events: DAY };
+
+fn failure(wait: Duration, pause: Option<PauseReason>) -> StatusChange {
+    let pause = pause.map(|reason| (reason, String::new()));
+    let failure = AccountFailure { pause, wait: RetryWait::Fixed(wait), error: "503".into() };
+    StatusChange::Failed { failure, daily_remaining: None }
+}
+
+async fn retry_at(ledger: &impl Ledger) -> Option<Millis> {
+    ledger.account_status(&account("main")).await.expect("a status").retry_at
+}
+
+/// Whether it is that time, up to the time that passes during the test.
+fn is_near(at: Option<Millis>, expected: Millis) -> bool {
+    at.is_some_and(|at| at.distance(expected) < Duration::from_secs(10))
+}
+
+/// A ledger in which an event, an account and a fetch wait for a minute.
+async fn waiting<B: BackEnd>(back_end: &B) -> B::Ledger {
+    let ledger = back_end.open_inline(policies());
+    ledger.accept(receipt("a", vec![created("1", "One", NOON)])).await.expect("stored");
+    let batch = claim(&ledger, NOW).await;
+    begin_attempt(&ledger, &batch).await;
+    settle(&ledger, &batch, || DeliveryOutcome::RetryUncounted {
+        not_before: minutes(1),
+        reason: "open".into(),
+    })
+    .await;
+    let change = failure(Duration::from_mins(1), None);
+    ledger.update_status(&account("main"), change).await.expect("stored");
+    want(&ledger, vec![always("1")]).await;
+    let reason = "503".to_owned();
+    let later = FetchOutcome::Retry { not_before: minutes(1), reason, blame: FetchBlame::Webinar };
+    settle_fetch(&ledger, &due(&ledger).await[0], later).await;
+    ledger
+}
+
+/// B10: set back by an hour amid a wait of a minute, which is over a minute later all the same.
+pub(super) async fn waits_go_on_as_decided_after_the_clock_was_set_back<B: BackEnd>() {
+    let back_end = B::new();
+    let ledger = waiting(&back_end).await;
+    back_end.clock().set(minutes(-60));
+    ledger.run_timers(10).await.expect("looked");
+    assert!(is_near(retry_at(&ledger).await, minutes(-59)));
+    let watched = ledger.watch_status(&account("main")).borrow().retry_at;
+    assert!(is_near(watched, minutes(-59)), "{watched:?}");
+    assert!(due_ids(&ledger).await.is_empty(), "it waits");
+    assert!(matches!(
+        ledger.claim(&lease(&ledger).await, NOW).await.expect("looked"),
+        ClaimResult::Wait(at) if is_near(at, minutes(-59))
+    ));
+    back_end.clock().set(minutes(-59));
+    assert_eq!(due_ids(&ledger).await, ["1"]);
+    let batch = claim(&ledger, NOW).await;
+    begin_attempt(&ledger, &batch).await;
+    settle(&ledger, &batch, confirmed).await;
+    assert_eq!(ledger.run_timers(10).await.expect("looked").done, 0);
+    back_end.clock().set(minutes(-58));
+    assert_eq!(ledger.run_timers(10).await.expect("looked").done, 1, "it is sent a second time");
+}
+
+/// B10: set back while nothing ran.
+pub(super) async fn waits_that_are_read_at_the_start_are_cut<B: BackEnd>() {
+    let back_end = B::new();
+    drop(waiting(&back_end).await);
+    back_end.clock().set(minutes(-600));
+    let ledger = back_end.open(policies());
+    assert_eq!(retry_at(&ledger).await, Some(minutes(-590)));
+    assert!(due_ids(&ledger).await.is_empty() && claim(&ledger, NOW).await.is_empty());
+    back_end.clock().set(minutes(-590));
+    assert_eq!(claim(&ledger, NOW).await.len(), 1);
+    back_end.clock().set(minutes(-240));
+    assert_eq!(due_ids(&ledger).await, ["1"]);
+}
+
+async fn comes(ledger: &impl Ledger, seed: &str, at: Millis, changes: Vec<Change>) {
+    let received = NewReceipt { received_at: at, ..receipt(seed, changes) };
+    ledger.accept(received).await.expect("stored");
+}
+
+async fn prune<B: BackEnd>(back_end: &B, ledger: &impl Ledger, at: Millis, keep: Retention) {
+    back_end.clock().set(at);
+    while ledger.prune(keep).await.expect("pruned") {}
+}
+
+/// B11: receipts dated a year ahead stopped pruning for a year.
+pub(super) async fn receipts_from_the_future_do_not_stop_pruning<B: BackEnd>() {
+    let back_end = B::new();
+    let ledger = back_end.open(policies());
+    let change = |n: u32| vec![renamed("1", &format!("Name {n}"), NOON)];
+    for n in 0..1_100 {
+        comes(&ledger, &format!("ahead {n}"), NOON.plus(365 * DAY), change(n)).await;
+    }
+    for n in 0..3 {
+        comes(&ledger, &format!("right {n}"), NOON.plus(n * DAY), change(n)).await;
+    }
+    prune(&back_end, &ledger, NOON.plus(29 * DAY), KEEP).await;
+    assert_eq!(back_end.row_counts().receipts, 1_103, "nothing is old enough");
+    prune(&back_end, &ledger, NOON.plus(31 * DAY).plus(Duration::from_secs(1)), KEEP).await;
+    assert_eq!(back_end.row_counts().receipts, 1, "those ahead are as old as their neighbours");
+}
+
+/// B5: an event to come without a known end was forgotten before it was held.
+pub(super) async fn event_is_kept_until_a_day_after_its_start_without_an_end<B: BackEnd>() {
+    let back_end = B::new();
+    let ledger = back_end.open(policies());
+    let mut endless = created("1", "One", NOON);
+    endless.whole.start = Some(NOON.plus(10 * DAY));
+    endless.whole.end = None;
+    comes(&ledger, "a", NOON, vec![endless]).await;
+    settle(&ledger, &claim(&ledger, NOW).await, confirmed).await;
+    for (at, kept) in [(9, 1), (11, 1), (12, 0)] {
+        prune(&back_end, &ledger, NOON.plus(at * DAY).plus(Duration::from_secs(1)), KEEP).await;
+        assert_eq!(back_end.row_counts().webinars, kept, "after {at} days");
+    }
+}
+
+pub(super) async fn event_without_any_time_is_kept_for_400_days<B: BackEnd>() {
+    let back_end = B::new();
+    let ledger = back_end.open(policies());
+    comes(&ledger, "a", NOON, vec![renamed("1", "One", NOON)]).await;
+    assert_eq!(counts(&ledger).await, EventStateCounts { incomplete: 1, ..Default::default() });
+    for (at, kept) in [(399, 1), (401, 0)] {
+        prune(&back_end, &ledger, NOON.plus(at * DAY), KEEP).await;
+        assert_eq!(back_end.row_counts().webinars, kept, "after {at} days");
+    }
+}
+
+/// A change of the configuration is no change of an event.
+pub(super) async fn changed_defaults_do_not_keep_past_events_for_longer<B: BackEnd>() {
+    let back_end = B::new();
+    let ledger = back_end.open(policies());
+    comes(&ledger, "a", NOON, vec![created("1", "One", NOON)]).await;
+    settle(&ledger, &claim(&ledger, NOW).await, confirmed).await;
+    drop(ledger);
+    let mut changed = policies();
+    changed.get_mut("zoom").expect("there").organizer = Some("Other".into());
+    back_end.clock().set(NOON.plus(5 * DAY));
+    let ledger = back_end.open(changed);
+    assert!(!ledger.prune(KEEP).await.expect("pruned"));
+    assert_eq!(back_end.row_counts().webinars, 1, "its dates are derived again first");
+    while ledger.run_timers(10).await.expect("looked").next_due == Some(NOON.plus(5 * DAY)) {}
+    prune(&back_end, &ledger, NOON.plus(5 * DAY), KEEP).await;
+    assert_eq!(back_end.row_counts().webinars, 0);
+}
