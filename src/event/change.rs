@@ -176,6 +176,21 @@ pub struct WebinarFields {
     pub custom: BTreeMap<String, String>,
 }
 
+impl WebinarFields {
+    /// The planned end; told together with a start, it is the distance between them, so that it follows a moved start.
+    /// An end before that start is a mistake and says nothing.
+    #[must_use]
+    pub fn planned_end(&self) -> Option<EndTime> {
+        match (self.end?, self.start) {
+            (EndTime::At(at), Some(start)) if at < start => None,
+            (EndTime::At(at), Some(start)) => {
+                u64::try_from(at.since(start).as_millis()).ok().map(EndTime::After)
+            }
+            (end, _) => Some(end),
+        }
+    }
+}
+
 /// End of a webinar, relative or absolute.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

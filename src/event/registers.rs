@@ -96,7 +96,7 @@ impl Registers {
             let new = place.register(start);
             self.earlier_start.write(&mut self.start, new, horizon, HISTORY_MAX);
         }
-        put(&mut self.end, fields.end.as_ref(), place);
+        put(&mut self.end, fields.planned_end().as_ref(), place);
         put(&mut self.actual_end, fields.actual_end.as_ref(), place);
         if let Some(cancelled) = fields.cancelled {
             let new = place.register(cancelled);

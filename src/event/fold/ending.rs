@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use super::resolve::{
-    MATCHING_SPAN, Resolved, resolve_occurrence, resolve_whole, trailing_streak, writes,
+    FlagsByStamp, MATCHING_SPAN, Resolved, resolve_occurrence, resolve_whole, start_of_streak,
+    writes,
 };
 use crate::event::change::{EndTime, RunPhase};
 use crate::event::register::Register;
@@ -40,7 +41,7 @@ impl PresentStart {
 /// The outcome of an event's runs.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct RunOutcome {
-    /// Whether the last run that counts is over; none without one.
+    /// Whether the last run is over; none without one that counts or goes on.
     pub(super) is_over: Option<Resolved<bool>>,
     /// The actual end of that run, if it is over and told one.
     pub(super) actual_end: Option<Resolved<EndTime>>,
@@ -68,8 +69,11 @@ pub(super) fn resolve_runs(
             continue;
         }
         let was_rehearsal = is_over && start.is_some_and(|start| end.plus(GRACE) < start.value);
+        if was_rehearsal {
+            continue;
+        }
         let counted = Resolved {
-            value: is_over && !was_rehearsal,
+            value: is_over,
             stamp,
             receipt,
             // Runs name no occurrence, so their writes are for the whole webinar.
@@ -85,24 +89,30 @@ pub(super) fn resolve_runs(
     outcome
 }
 
-/// Whether the event is reported as completed. A completion that was told of an earlier date does not count.
+/// Whether the event is completed: the newest word of it, and the first of its unbroken row. A completion that was told
+/// of an earlier date says nothing. `others` are what runs and sessions say.
 pub(super) fn resolve_completed(
     webinar: &Webinar,
     own: Option<&Registers>,
     start: Option<PresentStart>,
+    others: [Option<Resolved<bool>>; 2],
 ) -> Option<Resolved<bool>> {
-    let whole = &webinar.whole;
-    let last = |registers: &Registers| registers.completed.as_ref().map(|last| last.stamp);
-    let own = own.filter(|own| own.completed.is_some() && last(own) >= last(whole));
-    let resolve: fn(&Register<bool>) -> Resolved<&bool> =
-        if own.is_some() { resolve_occurrence } else { resolve_whole };
-    let registers = own.unwrap_or(whole);
-    let all = writes(&registers.earlier_completed, registers.completed.as_ref()).map(resolve);
-    let all = all.map(|over| over.with(*over.value));
-    let counts = |over: &Resolved<bool>| does_completion_count(webinar, *over, start);
-    let oldest = trailing_streak(all).filter(counts).last();
-    let newest = registers.completed.as_ref().map(resolve);
-    oldest.or(newest.map(|newest| newest.with(false)))
+    let mut words = FlagsByStamp::new();
+    for own in own.into_iter().flat_map(completions).map(resolve_occurrence) {
+        words.insert(own.stamp, own.with(*own.value));
+    }
+    for whole in completions(&webinar.whole).map(resolve_whole) {
+        words.entry(whole.stamp).or_insert(whole.with(*whole.value));
+    }
+    words.retain(|_, over| !over.value || does_completion_count(webinar, *over, start));
+    for other in others.into_iter().flatten() {
+        words.entry(other.stamp).or_insert(other);
+    }
+    start_of_streak(&words)
+}
+
+fn completions(registers: &Registers) -> impl Iterator<Item = &Register<bool>> {
+    writes(&registers.earlier_completed, registers.completed.as_ref())
 }
 
 /// Whether a completion was told of the present date.

@@ -28,8 +28,8 @@ pub use held_event::{HeldEvent, HeldEvents};
 pub(super) use resolve::occurrence_cancelled_since;
 use resolve::{
     Candidate, Resolved, are_times_known, latest, nearest_occurrence, newest_valid_end,
-    public_runs, replace_if_later, resolve_occurrence, resolve_occurrence_cancelled,
-    resolve_program_completed, resolve_whole, resolve_whole_cancelled,
+    public_runs, resolve_occurrence, resolve_occurrence_cancelled, resolve_program_completed,
+    resolve_whole, resolve_whole_cancelled,
 };
 use view::EventView;
 
@@ -126,13 +126,12 @@ fn whole_view<'a>(webinar: &'a Webinar, id: &WebinarId, superseded: bool) -> Eve
         // A run of a timeless webinar, or of one session of many, completes only itself.
         Some(Shape::Timeless | Shape::Series | Shape::Program { .. }) => RunOutcome::default(),
     };
-    let mut completed = resolve_completed(webinar, None, present);
-    replace_if_later(&mut completed, runs.is_over);
-    if let Some(Shape::Program { one_session }) = shape {
-        let program = resolve_program_completed(webinar, one_session);
-        let program = program.filter(|over| does_completion_count(webinar, *over, present));
-        replace_if_later(&mut completed, program);
-    }
+    let program = match shape {
+        Some(Shape::Program { one_session }) => resolve_program_completed(webinar, one_session),
+        Some(Shape::Single | Shape::Series | Shape::Timeless) | None => None,
+    };
+    let program = program.filter(|over| does_completion_count(webinar, *over, present));
+    let completed = resolve_completed(webinar, None, present, [program, runs.is_over]);
     let (start, end) = if shape == Some(Shape::Timeless) {
         (None, None)
     } else {
@@ -180,7 +179,7 @@ fn occurrence_views<'a>(webinar: &'a Webinar, series: &WebinarId) -> Vec<EventVi
         .collect();
     let mut runs: BTreeMap<&OccurrenceId, Vec<&WebinarRun>> = BTreeMap::new();
     for run in &webinar.sessions {
-        if let Some(id) = nearest_occurrence(&candidates, run) {
+        if let Some(id) = nearest_occurrence(webinar, &candidates, run) {
             runs.entry(id).or_default().push(run);
         }
     }
@@ -204,8 +203,7 @@ fn occurrence_view<'a>(
     let Candidate { id, own, cancelled } = *occurrence;
     let present = PresentStart::from_registers(webinar, own);
     let runs = resolve_runs(webinar, &public_runs(runs.into_iter()), present);
-    let mut completed = resolve_completed(webinar, Some(own), present);
-    replace_if_later(&mut completed, runs.is_over);
+    let completed = resolve_completed(webinar, Some(own), present, [None, runs.is_over]);
     // The series' own start is that of its first occurrence; an end at a fixed time does not apply to every occurrence.
     let start = own.start.as_ref().map(resolve_occurrence).map(copied);
     let length = whole.end.as_ref().filter(|r| matches!(r.value, EndTime::After(_)));

@@ -55,8 +55,8 @@ pub(super) fn latest<'a, T>(
     }
 }
 
-/// Cancelled or not, by the stamp of the write.
-type FlagsByStamp = BTreeMap<Stamp, Resolved<bool>>;
+/// What was said of a flag, by the stamp of the write.
+pub(super) type FlagsByStamp = BTreeMap<Stamp, Resolved<bool>>;
 
 /// Whether this occurrence is cancelled and since when, by all writes that concern it.
 pub(super) fn resolve_occurrence_cancelled(
@@ -69,7 +69,7 @@ pub(super) fn resolve_occurrence_cancelled(
         .map(|off| (off.stamp, off.with(*off.value)))
         .collect();
     // A list does not cancel an occurrence that was first reported after it.
-    let reported = own.start.as_ref().map(|start| start.stamp);
+    let reported = writes(&own.earlier_start, own.start.as_ref()).next().map(|start| start.stamp);
     let counts =
         |absent: bool, stamp: Stamp| !absent || reported.is_none_or(|reported| reported <= stamp);
     for unlisted in writes(&own.earlier_unlisted, own.unlisted.as_ref()) {
@@ -85,13 +85,17 @@ pub(super) fn resolve_occurrence_cancelled(
         }
     }
     // A recovered series does not recover an occurrence that was cancelled on its own.
-    for off in trailing_streak(whole_cancellations(webinar))
-        .chain(trailing_streak(series_history(webinar, false)))
-    {
+    for off in trailing_streak(whole_cancellations(webinar)) {
         flags.entry(off.stamp).or_insert(off);
     }
-    let absent = start_of_absence(own).filter(|absent| counts(true, absent.stamp));
-    cancelled_or_absent(start_of_streak(&flags), absent, start_of_absence(&webinar.whole))
+    let absences = absences_of(own).filter(|absent| counts(absent.value, absent.stamp));
+    let others = [
+        trailing_streak(absences).last(),
+        trailing_streak(absences_of(&webinar.whole)).last(),
+        // The events of the other shape are cancelled, whatever is said of them.
+        trailing_streak(series_history(webinar, false)).last(),
+    ];
+    earliest_reason(webinar, start_of_streak(&flags), others)
 }
 
 /// Since when this occurrence is cancelled, if it is.
@@ -110,32 +114,30 @@ pub(super) fn resolve_whole_cancelled(
     webinar: &Webinar,
     superseded: bool,
 ) -> Option<Resolved<bool>> {
-    let mut flags: FlagsByStamp =
-        whole_cancellations(webinar).map(|off| (off.stamp, off)).collect();
-    for off in trailing_streak(series_history(webinar, true)).filter(|_| superseded) {
-        flags.entry(off.stamp).or_insert(off);
-    }
-    cancelled_or_absent(start_of_streak(&flags), start_of_absence(&webinar.whole), None)
+    let flags: FlagsByStamp = whole_cancellations(webinar).map(|off| (off.stamp, off)).collect();
+    let series = trailing_streak(series_history(webinar, true)).last();
+    let absent = trailing_streak(absences_of(&webinar.whole)).last();
+    earliest_reason(webinar, start_of_streak(&flags), [absent, series.filter(|_| superseded)])
 }
 
-/// What is cancelled, or what the platform's API does not have, since the earlier of the two.
-fn cancelled_or_absent(
+/// The reason that was told first: the cancellation, or one of the others.
+fn earliest_reason<const N: usize>(
+    webinar: &Webinar,
     cancelled: Option<Resolved<bool>>,
-    absent: Option<Resolved<bool>>,
-    absent_whole: Option<Resolved<bool>>,
+    others: [Option<Resolved<bool>>; N],
 ) -> Option<Resolved<bool>> {
-    let off = cancelled.filter(|off| off.value).into_iter().chain(absent).chain(absent_whole);
-    off.min_by_key(|off| off.stamp.at).or(cancelled)
+    let off = cancelled.filter(|off| off.value).into_iter().chain(others.into_iter().flatten());
+    off.min_by_key(|off| webinar.told_at(off.stamp, off.receipt)).or(cancelled)
 }
 
-/// Since when the platform's API does not have the webinar or occurrence.
-fn start_of_absence(registers: &Registers) -> Option<Resolved<bool>> {
-    let absences = writes(&registers.earlier_absent, registers.absent.as_ref()).map(resolve_whole);
-    trailing_streak(absences.map(|absent| absent.with(*absent.value))).last()
+/// Whether each answer of the platform's API lacked the webinar or occurrence, oldest first.
+fn absences_of(registers: &Registers) -> impl DoubleEndedIterator<Item = Resolved<bool>> {
+    let all = writes(&registers.earlier_absent, registers.absent.as_ref()).map(resolve_whole);
+    all.map(|absent| absent.with(*absent.value))
 }
 
 /// The newest write. For a cancellation it is the first of an unbroken row: repeating it does not make it newer.
-fn start_of_streak(flags: &FlagsByStamp) -> Option<Resolved<bool>> {
+pub(super) fn start_of_streak(flags: &FlagsByStamp) -> Option<Resolved<bool>> {
     let last = flags.values().next_back()?;
     Some(trailing_streak(flags.values().copied()).last().unwrap_or(*last))
 }
@@ -180,10 +182,11 @@ pub(super) struct Candidate<'a> {
 
 /// The occurrence that a run belongs to: the one with the nearest start that was not cancelled before the run.
 pub(super) fn nearest_occurrence<'a>(
+    webinar: &Webinar,
     candidates: &[Candidate<'a>],
     run: &WebinarRun,
 ) -> Option<&'a OccurrenceId> {
-    let began = run.started_at.unwrap_or(run.stamp.at);
+    let began = run.started_at.unwrap_or_else(|| webinar.told_at(run.stamp, run.receipt));
     let was_off = |candidate: &Candidate<'_>| {
         candidate.cancelled.is_some_and(|off| off.value && off.stamp < run.stamp)
     };
@@ -217,9 +220,12 @@ pub(super) fn resolve_program_completed(
     }
     let all: Option<Vec<Resolved<bool>>> = live().map(ended).collect();
     let last = all?.into_iter().max_by_key(|completed| completed.stamp)?;
-    let planned_end = webinar.whole.end.as_ref().and_then(|r| r.value.for_start(None));
-    let last_end =
-        live().filter_map(|own| own.end.as_ref().and_then(|r| r.value.for_start(None))).max();
+    let end_of = |registers: &Registers| {
+        let start = registers.start.as_ref().map(|start| start.value);
+        registers.end.as_ref().and_then(|end| end.value.for_start(start))
+    };
+    let planned_end = end_of(&webinar.whole);
+    let last_end = live().filter_map(end_of).max();
     match (planned_end, last_end) {
         (Some(planned), Some(reached)) if reached.plus(MATCHING_SPAN) < planned => None,
         _ => Some(last),
@@ -239,18 +245,6 @@ pub(super) fn are_times_known(webinar: &Webinar, own: &Registers) -> bool {
             .is_some_and(|(asked, changed)| asked > changed)
     });
     asked_since || reported.max(listed).is_some_and(|reported| reported > unknown.stamp)
-}
-
-/// Keeps the later write; of equal stamps the present one, which is more specific.
-pub(super) fn replace_if_later(
-    present: &mut Option<Resolved<bool>>,
-    other: Option<Resolved<bool>>,
-) {
-    if let Some(other) = other
-        && present.is_none_or(|present| other.stamp > present.stamp)
-    {
-        *present = Some(other);
-    }
 }
 
 /// The runs for an audience. A practice session removes the start before it, which does not show that it begins a

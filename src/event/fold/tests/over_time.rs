@@ -284,3 +284,44 @@ fn unknown_end_makes_no_cancellation_late() {
     webinar.cancel(20 * DAY, Some("a"), true);
     assert_eq!(webinar.cancelled(), ["7-a"]);
 }
+
+/// M2, A18: an end at a fixed time, told with the start, which then moves ten days earlier.
+#[test]
+fn end_told_with_a_start_follows_it() {
+    let mut webinar = TestWebinar::single();
+    webinar.report(-3 * DAY, |change| {
+        change.whole.start = Some(at(0));
+        change.whole.end = Some(EndTime::At(at(2 * HOUR)));
+    });
+    moved(&mut webinar, -2 * DAY, -10 * DAY);
+    assert_eq!(webinar.input().end_date_time, Some(at(-10 * DAY + 2 * HOUR)));
+}
+
+/// M15: a late word of a rehearsal takes nothing back.
+#[test]
+fn rehearsal_does_not_take_back_a_completion() {
+    let mut webinar = TestWebinar::single();
+    completed_flag(&mut webinar, HOUR);
+    webinar.run(2 * HOUR, RunPhase::Ended, -5 * HOUR, Some(-4 * HOUR));
+    assert!(webinar.input().event_completed);
+}
+
+/// M15: the newest word counts, not the first of its row.
+#[test]
+fn completion_after_a_run_that_began_again_counts() {
+    let mut webinar = TestWebinar::single();
+    completed_flag(&mut webinar, HOUR);
+    webinar.run(2 * HOUR, RunPhase::Started, 2 * HOUR, None);
+    assert!(!webinar.input().event_completed);
+    completed_flag(&mut webinar, 3 * HOUR);
+    assert!(webinar.input().event_completed);
+}
+
+/// M27: the recovery of a webinar that became a series does not bring back the event of the single webinar.
+#[test]
+fn event_of_the_other_shape_stays_cancelled_whatever_is_said_of_the_webinar() {
+    let mut webinar = TestWebinar::single();
+    webinar.report(-3 * DAY, |change| change.shape = Some(Shape::Series));
+    webinar.cancel(-2 * DAY, None, false);
+    assert_eq!(webinar.cancelled(), ["7"]);
+}
