@@ -17,7 +17,7 @@ use super::{CommandError, ConfigArg, Io};
 use crate::app;
 use crate::clock::{Clock, SystemClock};
 use crate::config::load_and_check;
-use crate::event::{Millis, SourceName};
+use crate::event::{Millis, SourceName, WebinarId};
 use crate::fetch::{FetchWorker, ListError, WebinarLister};
 use crate::ledger::FetchStatus;
 use crate::providers::{ListQuery, TimeRange, WebinarPage};
@@ -83,13 +83,21 @@ impl Backfill {
             let mut before = ledger.fetch_status(name).await?;
             let filled = async {
                 // After a failure the webinars found so far wait in the queue.
-                let found = list_webinars(&lister, span, &ledger, name).await?;
+                let in_list = list_webinars(&lister, span, &ledger, name).await?;
+                // A webinar to come that the list does not name may be deleted.
+                let known = ledger.coming_webinars(name).await?;
+                let unlisted: Vec<WebinarId> = known.difference(&in_list).cloned().collect();
+                for webinar in &unlisted {
+                    ledger.request_fetch(name, webinar.clone()).await?;
+                }
+                let (found, unlisted) = (in_list.len() as u64, unlisted.len() as u64);
                 // A fetch that was given up before is tried again, since the platform lists the webinar.
                 let now = ledger.fetch_status(name).await?;
                 before.given_up = before.given_up.min(now.given_up);
                 before.dead = before.dead.min(now.dead);
-                let left = wait_until_fetched(&ledger, worker, name, found, &before).await?;
-                report(io, name, found, &before, left)
+                let asked = found + unlisted;
+                let left = wait_until_fetched(&ledger, worker, name, asked, &before).await?;
+                report(io, name, (found, unlisted), &before, left)
             }
             .await;
             ledger.close().await;
@@ -118,23 +126,23 @@ fn parse_time(text: &str) -> Result<Millis, String> {
     time.ok_or_else(|| "give a day as YYYY-MM-DD, or an RFC 3339 time".to_owned())
 }
 
-/// Lists page by page and requests a fetch of each webinar; returns how many there were.
+/// Lists page by page and requests a fetch of each webinar; returns their ids.
 async fn list_webinars(
     lister: &WebinarLister,
     span: TimeRange,
     ledger: &LedgerAccess,
     source: &SourceName,
-) -> anyhow::Result<u64> {
+) -> anyhow::Result<BTreeSet<WebinarId>> {
     let bar =
         ProgressBar::new_spinner().with_style(progress_style("{spinner} {pos} webinars found")?);
-    let (mut found, mut cursor, mut pages) = (0, None, BTreeSet::new());
+    let (mut found, mut cursor, mut pages) = (BTreeSet::new(), None, BTreeSet::new());
     loop {
         let WebinarPage { webinars, next } =
             lister.page(ListQuery { span, cursor: cursor.as_deref() }).await?;
         for webinar in webinars {
-            ledger.request_fetch(source, webinar).await?;
-            found += 1;
-            bar.set_position(found);
+            ledger.request_fetch(source, webinar.clone()).await?;
+            found.insert(webinar);
+            bar.set_position(found.len() as u64);
         }
         let Some(next) = next else {
             bar.finish_and_clear();
@@ -186,15 +194,19 @@ async fn wait_until_fetched(
 fn report(
     io: &mut Io<'_>,
     source: &SourceName,
-    found: u64,
+    (found, unlisted): (u64, u64),
     before: &FetchStatus,
     left: FetchStatus,
 ) -> Result<(), CommandError> {
     let FetchStatus { pending, given_up, dead, last_error } = left;
     let given_up = given_up.saturating_sub(before.given_up);
     let dead = dead.saturating_sub(before.dead);
-    let fetched = found.saturating_sub(pending);
-    io.print(&format!("source.{source}: {found} webinars found, {fetched} asked about"))?;
+    let fetched = (found + unlisted).saturating_sub(pending);
+    let more = match unlisted {
+        0 => String::new(),
+        _ => format!(", {unlisted} known ones to come not among them"),
+    };
+    io.print(&format!("source.{source}: {found} webinars found{more}, {fetched} asked about"))?;
     if pending == 0 && given_up == 0 && dead == 0 {
         return Ok(());
     }

@@ -1,6 +1,7 @@
 //! The ledger for commands that also work while the service runs: opened by this process if it is free, otherwise
 //! reached through the API of the service that has it.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use anyhow::Context as _;
@@ -16,7 +17,9 @@ use crate::event::{AccountName, EventKey, FetchCondition, FetchRequest, SourceNa
 use crate::ledger::sqlite::{OpenError, Rekey};
 use crate::ledger::{EventQuery, EventState, EventSummary, FetchStatus, Ledger};
 use crate::net::{Http, HttpMethod};
-use crate::ops::models::{EventListModel, FetchRequestModel, RedriveModel, StatusModel};
+use crate::ops::models::{
+    ComingWebinarsModel, EventListModel, FetchRequestModel, RedriveModel, StatusModel,
+};
 use crate::telemetry::Metrics;
 
 /// Most events of a page. A whole page is held in memory, and an event may have 65,000 characters of description.
@@ -148,6 +151,40 @@ impl LedgerAccess {
                 let _requested: Option<FetchRequestModel> =
                     service.send(HttpMethod::Post, &path, &[]).await?;
                 Ok(())
+            }
+        }
+    }
+
+    /// The platform's ids of the source's webinars that are to come.
+    pub(super) async fn coming_webinars(
+        &self,
+        source: &SourceName,
+    ) -> anyhow::Result<BTreeSet<WebinarId>> {
+        let mut coming = BTreeSet::new();
+        match self {
+            Self::Local(ledger) => {
+                let mut after = None;
+                loop {
+                    let page = ledger.coming_webinars(source, after).await?;
+                    coming.extend(page.items);
+                    after = page.next;
+                    if after.is_none() {
+                        return Ok(coming);
+                    }
+                }
+            }
+            Self::Service(service) => {
+                let mut cursor = String::new();
+                loop {
+                    let path = ["sources", source.as_str(), "webinars"];
+                    let query = [("cursor", cursor.as_str())];
+                    let page: Option<ComingWebinarsModel> =
+                        service.send(HttpMethod::Get, &path, &query).await?;
+                    let page = page.context("the service has no list of webinars")?;
+                    coming.extend(page.webinars);
+                    let Some(next) = page.next else { return Ok(coming) };
+                    cursor = next;
+                }
             }
         }
     }

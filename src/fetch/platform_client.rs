@@ -121,10 +121,10 @@ impl PlatformClient {
         }
     }
 
-    /// Whether the platform has answered about any webinar since the start. Credentials of another account of the
-    /// platform find nothing, and must not cancel every webinar that is fetched.
-    pub(super) fn has_seen_webinar(&self) -> bool {
-        self.state().answered_at.is_some()
+    /// Whether the platform has answered about any webinar within that time.
+    pub(super) fn has_seen_webinar_within(&self, span: Duration) -> bool {
+        let answered_at = self.state().answered_at;
+        answered_at.is_some_and(|at| self.clock.now().since(at) <= span)
     }
 
     /// Whether every request fails, as far as is known. Then one webinar at a time is enough to ask about.

@@ -17,6 +17,10 @@ use crate::providers::{ApiAnswers, FetchedAnswers, ListQuery, OnMissing, Platfor
 const MAX_REQUESTS: usize = 8;
 /// Time range of the list that is requested to see whether the platform has lists at all.
 const PROBE_LIST_SPAN: Duration = Duration::from_hours(24);
+/// A webinar that was found within that time shows that the credentials find what there is.
+const FOUND_WITHIN: Duration = Duration::from_hours(1);
+/// Other webinars that are asked about at most, to find one.
+const MAX_WITNESSES: usize = 3;
 /// Most bytes of all answers together.
 const MAX_ANSWERS_BYTES: usize = 2 * 1024 * 1024;
 
@@ -125,14 +129,15 @@ impl WebinarFetch<'_> {
         let answers = collected.answers.iter().map(|(name, answer)| (name.clone(), &**answer));
         let now = self.settings.clock.now();
         let (asked_at, platform_asked_at) = collected.asked_at.unwrap_or((now, now));
-        let receipt = self.build_receipt(&FetchedAnswers {
+        let fetched = FetchedAnswers {
             webinar: self.task.webinar.clone(),
             account: self.account(),
             at: platform_asked_at.minus(api.lag()),
             asked_at: Some(platform_asked_at),
             gone: false,
             answers: answers.collect(),
-        });
+        };
+        let receipt = self.build_receipt(&fetched, asked_at);
         FetchOutcome::Answered { receipt: Box::new(receipt), asked_at, lag: api.lag() }
     }
 
@@ -145,20 +150,21 @@ impl WebinarFetch<'_> {
             return self.retry_later(wait, format!("{reason} yet"), FetchBlame::NotFound);
         }
         let now = self.settings.clock.now();
-        let receipt = self.build_receipt(&FetchedAnswers {
+        let fetched = FetchedAnswers {
             webinar: self.task.webinar.clone(),
             account: self.account(),
             at: now.minus(api.lag()),
             asked_at: Some(now),
             gone: true,
             answers: ApiAnswers::new(),
-        });
+        };
+        let receipt = self.build_receipt(&fetched, now);
         if !api.gone_means_cancelled() {
             return FetchOutcome::GivenUp { reason, receipt: None };
         }
         match self.is_known(&receipt).await {
-            Ok(true) if !self.client.has_seen_webinar() => {
-                let reason = format!("{reason}, and no other was found yet with these credentials");
+            Ok(true) if !self.finds_others(api).await => {
+                let reason = format!("{reason}, and no other is found with these credentials");
                 self.retry_later(self.long_backoff(), reason, FetchBlame::NotFound)
             }
             Ok(true) if !self.platform_lists_webinars(api).await => self.retry_later(
@@ -175,6 +181,25 @@ impl WebinarFetch<'_> {
                 self.retry_later(wait, error.to_string(), FetchBlame::Source)
             }
         }
+    }
+
+    /// Whether another webinar of the source was found within the hour, or is now. Credentials of another account of the
+    /// platform, or such that lost a permission, find nothing, and must not cancel every webinar that is fetched.
+    async fn finds_others(&self, api: &dyn PlatformApi) -> bool {
+        if self.client.has_seen_webinar_within(FOUND_WITHIN) {
+            return true;
+        }
+        let Settings { source, ledger, .. } = self.settings;
+        let Ok(coming) = ledger.coming_webinars(&source.name, None).await else { return false };
+        let others = coming.items.iter().filter(|webinar| **webinar != self.task.webinar);
+        for webinar in others.take(MAX_WITNESSES) {
+            let Ok(Some(request)) = api.next_request(webinar, &ApiAnswers::new()) else { continue };
+            if self.client.get(request.url).await.is_ok() {
+                self.client.record_answer();
+                return true;
+            }
+        }
+        false
     }
 
     /// Whether the platform answers at that address with a list, if its API has lists. A wrong `base_url`, or a version
@@ -202,11 +227,11 @@ impl WebinarFetch<'_> {
         Ok(!changes.is_empty())
     }
 
-    /// The answers as a receipt.
-    fn build_receipt(&self, fetched: &FetchedAnswers<'_>) -> NewReceipt {
-        let Settings { source, clock, metrics, .. } = self.settings;
+    /// The answers as a receipt that arrived when they were asked for: what arrives from then on may be missing in them.
+    fn build_receipt(&self, fetched: &FetchedAnswers<'_>, asked_at: Millis) -> NewReceipt {
+        let Settings { source, metrics, .. } = self.settings;
         let IntakeReceipt { receipt, bad_fields, has_foreign_accounts } =
-            source.receive_answers(fetched, clock.now(), ReceiptId::generate());
+            source.receive_answers(fetched, asked_at, ReceiptId::generate());
         if has_foreign_accounts {
             metrics.webhook_foreign_account(&source.name);
         }

@@ -86,6 +86,17 @@ pub trait FetchQueue: Send + Sync + 'static {
     /// [`LedgerError`] when nothing of this piece was changed.
     async fn redrive_fetches(&self, request: FetchRedrive) -> Result<RedriveProgress, LedgerError>;
 
+    /// A page of the source's webinars that are to come, by their ids on the platform: those that end, or start, after now
+    /// and are not cancelled.
+    ///
+    /// # Errors
+    /// [`LedgerError`] when the store cannot be read.
+    async fn coming_webinars(
+        &self,
+        source: &SourceName,
+        after: Option<i64>,
+    ) -> Result<Page<WebinarId>, LedgerError>;
+
     /// Notes how the source is configured to ask its platform, as a digest. If that changed, the source's dead fetches
     /// are tried once more; answers how many.
     ///

@@ -192,20 +192,15 @@ impl<'a> FetchedAnswers<'a> {
         serde_json::to_vec(self).expect("ids, a time and JSON can be written as JSON")
     }
 
-    /// The change that cancels a webinar, or that states that it takes place, for platforms without a webhook about
-    /// that.
+    /// The change that states whether the platform has a webinar, for platforms without a webhook about its deletion.
     ///
-    /// An answer is as old as the last change in it and does not override later changes, such as a cancellation
-    /// derived from a request with credentials that could not see the webinar. "Takes place" dates from the beginning
-    /// of the second, the precision of platforms' times, so that a cancellation within that second wins.
+    /// It is an observation of the moment of the request: a later one takes it back, and it takes back no cancellation.
     #[must_use]
-    pub fn existence_change(&self, webinar: &WebinarId, cancelled: bool) -> Change {
-        let second = Millis::new(self.at.get().div_euclid(1_000) * 1_000);
-        let kind = if cancelled { ChangeKind::Cancelled } else { ChangeKind::Updated };
-        let mut change = Change::new(webinar.clone(), kind);
+    pub fn existence_change(&self, webinar: &WebinarId, absent: bool) -> Change {
+        let mut change = Change::new(webinar.clone(), ChangeKind::Updated);
         change.account.clone_from(&self.account);
-        change.occurred_at = Some(if cancelled { self.asked_at() } else { second });
-        change.whole.cancelled = Some(cancelled);
+        change.occurred_at = Some(self.asked_at());
+        change.whole.absent = Some(absent);
         change
     }
 

@@ -96,7 +96,7 @@ impl StubBehavior for IdOnly {
                 name: webinar["name"].as_str().map(str::to_owned),
                 organizer: parse_answer("host")
                     .and_then(|host| host["name"].as_str().map(str::to_owned)),
-                start: Some(minutes(600)),
+                start: Some(minutes(6_000)),
                 end: EndTime::after_minutes(30),
                 ..WebinarFields::default()
             };
@@ -396,8 +396,7 @@ async fn fetch_outage_does_not_count_as_missing() {
 /// webinar that is fetched.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn fetch_platform_that_finds_nothing_cancels_nothing() {
-    const NONE_FOUND: &str =
-        "it has no such webinar, and no other was found yet with these credentials";
+    const NONE_FOUND: &str = "it has no such webinar, and no other is found with these credentials";
     const NO_LIST: &str = "it has no such webinar, nor a list of webinars";
     let fixture = Fixture::new(HEADER);
     fixture.add_known_webinar().await;
@@ -426,6 +425,31 @@ async fn fetch_platform_that_finds_nothing_cancels_nothing() {
     fetch_often().await;
     assert_eq!((fixture.pending().await, fixture.status().await.given_up), (0, 1));
     assert_eq!(fixture.inputs().await[0].2["eventCancelled"], true);
+}
+
+/// M14: nothing was found within the hour, but another webinar to come is, when it is asked about for this.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn fetch_missing_counts_if_another_coming_webinar_is_found() {
+    let fixture = Fixture::new(HEADER);
+    fixture.add_known_webinar().await;
+    fixture.server.answer("/webinars", json!({ "webinars": [] }));
+    let other = receipt("b", vec![created("2", "Known too", NOON)]);
+    fixture.ledger.accept(other).await.expect("stored");
+    fixture.answer_webinar("2", "There");
+    let worker = fixture.worker();
+    for _ in 0..12 {
+        Arc::clone(&worker).drain(|| ()).await.expect("the fetches are made");
+        fixture.advance(300);
+    }
+    let asked = fixture.paths().iter().filter(|(path, _)| path == "/webinars/2").count();
+    assert_eq!((asked, fixture.status().await.given_up), (1, 1));
+    let cancelled: Vec<bool> = fixture
+        .inputs()
+        .await
+        .iter()
+        .map(|(_, _, input)| input["eventCancelled"] == true)
+        .collect();
+    assert_eq!(cancelled, [true, false]);
 }
 
 /// Otherwise twenty minutes of a page that says "back soon", and one 404, would cancel a webinar.

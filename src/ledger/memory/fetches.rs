@@ -8,10 +8,11 @@ use tokio::sync::Notify;
 
 use super::transaction::Transaction;
 use super::{MemoryLedger, browse, merge};
-use crate::event::{FetchRequest, Millis, SourceName};
+use crate::event::{FetchRequest, Millis, SourceName, WebinarId};
 use crate::ledger::rules::fetch::{
     ABSENCE_SPAN, FetchRequester, FetchRow, SourceFacts, due_later, due_since, is_claim_valid,
-    is_fetch_needed, redrive_fetch, request_fetch, review_outcome, settle_fetch, try_once_more,
+    is_coming, is_fetch_needed, redrive_fetch, request_fetch, review_outcome, settle_fetch,
+    try_once_more,
 };
 use crate::ledger::{
     EventState, FETCH_CLAIM, FetchClaim, FetchOutcome, FetchQuery, FetchQueue, FetchRedrive,
@@ -121,6 +122,21 @@ impl FetchQueue for MemoryLedger {
             // Nothing is left for another call.
             RedriveProgress { redriven, next: None }
         })
+    }
+
+    async fn coming_webinars(
+        &self,
+        source: &SourceName,
+        _after: Option<i64>,
+    ) -> Result<Page<WebinarId>, LedgerError> {
+        let (state, now) = (self.store.lock(), self.clock.now());
+        let policy = self.policies.get(source);
+        let coming = state.webinars.iter().filter(|(key, row)| {
+            policy.is_some_and(|policy| policy.hubspot == key.hubspot)
+                && is_coming(&row.webinar, source, now)
+        });
+        // Nothing is left for another call.
+        Ok(Page { items: coming.map(|(key, _)| key.webinar.clone()).collect(), next: None })
     }
 
     async fn note_fetch_config(

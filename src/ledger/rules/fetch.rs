@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use crate::event::{FetchCondition, Millis};
+use crate::event::webinar::Registers;
+use crate::event::{FetchCondition, Millis, Register, SourceName, Webinar};
 use crate::ledger::{
     EventState, FetchBlame, FetchOutcome, FetchState, FetchTask, LONGEST_WAIT, ReceiptKind,
 };
@@ -193,6 +194,23 @@ pub struct SourceFacts {
     pub coming: u64,
     /// When a webhook last changed a webinar that the outcome speaks of.
     pub webhook_at: Option<Millis>,
+}
+
+/// Whether a webinar that the source reported is to come: it ends, or starts, after now, and neither is it cancelled nor
+/// does the platform lack it.
+#[must_use]
+pub fn is_coming(webinar: &Webinar, source: &SourceName, now: Millis) -> bool {
+    let is_later = |registers: &Registers| {
+        let start = registers.start.as_ref().map(|start| start.value);
+        let end = registers.end.as_ref().and_then(|end| end.value.for_start(start));
+        start.max(end).is_some_and(|at| at > now)
+    };
+    let is_set = |flag: &Option<Register<bool>>| flag.as_ref().is_some_and(|flag| flag.value);
+    let whole = &webinar.whole;
+    webinar.sources.contains(source)
+        && !is_set(&whole.cancelled)
+        && !is_set(&whole.absent)
+        && (is_later(whole) || webinar.occurrences.values().any(is_later))
 }
 
 /// Whether a webinar may count as absent, after so many others turned absent within [`ABSENCE_SPAN`]. A platform that has

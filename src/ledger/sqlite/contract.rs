@@ -14,7 +14,7 @@ use super::{
 };
 use crate::event::{
     AccountName, AccountStatus, EventKey, FetchRequest, Millis, ReceiptId, SourceName,
-    StatusChange, StatusUpdate,
+    StatusChange, StatusUpdate, WebinarId,
 };
 use crate::ledger::rules::fetch::FetchRequester;
 use crate::ledger::{
@@ -180,6 +180,15 @@ impl FetchQueue for SqliteLedger {
 
     async fn redrive_fetches(&self, request: FetchRedrive) -> Result<RedriveProgress, LedgerError> {
         self.write(JobKind::Upkeep, move |tx| fetch_admin::redrive(tx, &request)).await
+    }
+
+    async fn coming_webinars(
+        &self,
+        source: &SourceName,
+        after: Option<i64>,
+    ) -> Result<Page<WebinarId>, LedgerError> {
+        let source = source.clone();
+        self.read(&self.api_reader, move |tx| fetch_admin::coming(tx, &source, after)).await
     }
 
     async fn note_fetch_config(

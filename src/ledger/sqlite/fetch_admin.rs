@@ -3,13 +3,16 @@
 use super::fetches::{fetch_row, replace, task};
 use super::statements::{MAX_ROWS_READ, Statements as _, read_page};
 use super::transaction::{ReadTx, WriteTx};
-use crate::event::SourceName;
-use crate::ledger::rules::fetch::{FetchRow, redrive_fetch, try_once_more};
+use super::webinars;
+use crate::event::{SourceName, WebinarId};
+use crate::ledger::rules::fetch::{FetchRow, is_coming, redrive_fetch, try_once_more};
 use crate::ledger::{
     FetchQuery, FetchRedrive, FetchState, FetchSummary, LedgerError, PAGE_MAX, Page,
     RedriveProgress,
 };
 
+/// The most webinars read for one page: each state is parsed.
+const COMING_ROWS: usize = 2_000;
 /// The most fetches redriven in one piece, so that webhooks are not delayed.
 const PIECE: usize = 500;
 
@@ -31,6 +34,31 @@ pub(super) fn page(tx: &ReadTx<'_>, query: &FetchQuery) -> Result<Page<FetchSumm
         let is_wanted = query.source.as_ref().is_none_or(|wanted| *wanted == task.source)
             && query.state.is_none_or(|wanted| wanted == task.row.state);
         Ok(is_wanted.then(|| task.into()))
+    })
+}
+
+/// A page of the source's webinars that are to come.
+pub(super) fn coming(
+    tx: &ReadTx<'_>,
+    source: &SourceName,
+    after: Option<i64>,
+) -> Result<Page<WebinarId>, LedgerError> {
+    let Some(policy) = tx.policies.get(source) else {
+        return Ok(Page { items: Vec::new(), next: None });
+    };
+    let mut statement = tx.connection.prepare_cached(
+        "SELECT id, hubspot, webinar, state FROM webinars WHERE id > ?1 ORDER BY id",
+    )?;
+    let rows = statement.query([after.unwrap_or(0)])?;
+    read_page(rows, PAGE_MAX, COMING_ROWS, |row| {
+        let hubspot = row.get_ref("hubspot")?.as_str().map_err(rusqlite::Error::from)?;
+        if hubspot != policy.hubspot.as_str() {
+            return Ok(None);
+        }
+        let state = row.get_ref("state")?.as_blob().map_err(rusqlite::Error::from)?;
+        let webinar = webinars::parse_state(row.get("id")?, state)?;
+        let is_coming = is_coming(&webinar, source, tx.now);
+        Ok(is_coming.then(|| row.get("webinar")).transpose()?)
     })
 }
 

@@ -107,6 +107,7 @@ async fn dispatch(
         ApiRoute::Fetch(source, webinar) => {
             to_json(sources::fetch(ops, &source, webinar, query).await?)
         }
+        ApiRoute::ComingWebinars(source) => to_json(sources::coming(ops, &source, query).await?),
         ApiRoute::Fetches => to_json(fetches::list(ops, query).await?),
         ApiRoute::RedriveFetches => to_json(fetches::redrive(ops, query).await?),
         ApiRoute::Pause(account) => to_json(accounts::pause(ops, &account, query).await?),

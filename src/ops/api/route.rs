@@ -22,6 +22,7 @@ pub(super) enum ApiRoute {
     ReplayReceipt(ReceiptId),
     ReplayReceipts,
     Fetch(SourceName, WebinarId),
+    ComingWebinars(SourceName),
     Fetches,
     RedriveFetches,
     Pause(AccountName),
@@ -38,6 +39,7 @@ impl ApiRoute {
                 | Self::Event(_)
                 | Self::Receipts
                 | Self::Receipt(_)
+                | Self::ComingWebinars(_)
                 | Self::Fetches
         )
     }
@@ -74,9 +76,9 @@ pub(super) fn parse_route(path: &str) -> Result<ApiRoute, ApiError> {
         ["receipts", "replay"] => Ok(ApiRoute::ReplayReceipts),
         ["receipts", id] => Ok(ApiRoute::Receipt(parse_receipt(id)?)),
         ["receipts", id, "replay"] => Ok(ApiRoute::ReplayReceipt(parse_receipt(id)?)),
+        ["sources", name, "webinars"] => Ok(ApiRoute::ComingWebinars(parse_source(name)?)),
         ["sources", name, "webinars", id, "fetch"] => {
-            let source =
-                SourceName::parse(decode_part(name)?).map_err(|_| ApiError::UnknownSource)?;
+            let source = parse_source(name)?;
             let webinar = WebinarId::parse(decode_part(id)?).map_err(|_| ApiError::NotFound)?;
             Ok(ApiRoute::Fetch(source, webinar))
         }
@@ -90,6 +92,10 @@ pub(super) fn parse_route(path: &str) -> Result<ApiRoute, ApiError> {
 
 fn decode_part(part: &str) -> Result<String, ApiError> {
     decode_percent(part).ok_or(ApiError::Path)
+}
+
+fn parse_source(part: &str) -> Result<SourceName, ApiError> {
+    SourceName::parse(decode_part(part)?).map_err(|_| ApiError::UnknownSource)
 }
 
 fn parse_account(part: &str) -> Result<AccountName, ApiError> {
@@ -147,6 +153,10 @@ mod tests {
                     SourceName::parse("acme").expect("a name"),
                     WebinarId::parse("a/b").expect("an id"),
                 ),
+            ),
+            (
+                "sources/acme/webinars".to_owned(),
+                ApiRoute::ComingWebinars(SourceName::parse("acme").expect("a name")),
             ),
             ("fetches".to_owned(), ApiRoute::Fetches),
             ("fetches/redrive".to_owned(), ApiRoute::RedriveFetches),

@@ -1,12 +1,29 @@
-//! Requests fetches from a source's platform.
+//! Lists a source's webinars, and requests fetches from its platform.
 
 use super::await_store;
+use super::cursor::CursorScope;
 use super::error::ApiError;
-use super::models::{FetchRequestModel, PendingFetchesModel};
+use super::models::{ComingWebinarsModel, FetchRequestModel, PendingFetchesModel};
 use super::query::QueryParameters;
 use crate::event::{FetchCondition, FetchRequest, SourceName, WebinarId};
 use crate::ops::state::OpsState;
 use crate::providers::ApiAnswers;
+
+/// Lists the source's webinars that are to come.
+pub(super) async fn coming(
+    ops: &OpsState,
+    source: &SourceName,
+    mut query: QueryParameters,
+) -> Result<ComingWebinarsModel, ApiError> {
+    if !ops.sources.contains_key(source) {
+        return Err(ApiError::UnknownSource);
+    }
+    let scope = CursorScope::new("coming webinars", &[Some(source.as_str())]);
+    let after = query.cursor(scope)?;
+    query.finish()?;
+    let page = await_store(ops.ledger.coming_webinars(source, after)).await?;
+    Ok(ComingWebinarsModel { webinars: page.items, next: page.next.map(|next| scope.encode(next)) })
+}
 
 /// Requests a fetch of a webinar; the answer is merged like a webhook.
 pub(super) async fn fetch(

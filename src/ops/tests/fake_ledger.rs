@@ -10,7 +10,7 @@ use tokio::sync::{Notify, watch};
 
 use crate::event::{
     AccountName, AccountStatus, BodyHash, EventKey, Millis, ProviderId, ReceiptId, SourceName,
-    StatusChange, StatusUpdate,
+    StatusChange, StatusUpdate, WebinarId,
 };
 use crate::ledger::{
     AccountStatuses, Browse, EventDetail, EventQuery, EventStateCounts, EventSummary, FetchClaim,
@@ -125,6 +125,14 @@ impl FetchQueue for FakeLedger {
     }
 
     async fn redrive_fetches(&self, _: FetchRedrive) -> Result<RedriveProgress, LedgerError> {
+        unreachable!("the test fetches nothing")
+    }
+
+    async fn coming_webinars(
+        &self,
+        _: &SourceName,
+        _: Option<i64>,
+    ) -> Result<Page<WebinarId>, LedgerError> {
         unreachable!("the test fetches nothing")
     }
 

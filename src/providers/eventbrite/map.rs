@@ -55,11 +55,14 @@ pub(super) fn map_fetched(fetched: &FetchedAnswers<'_>) -> Result<PayloadContent
     let mut reader = FieldReader::default();
     let mut change = map_event(&event, id, &mut reader);
     change.account = Some(account.clone());
-    change.occurred_at = change.occurred_at.or(Some(fetched.at));
-    let existence =
-        change.whole.cancelled.map(|off| fetched.existence_change(&change.webinar, off));
-    let existence = existence.map(|existence| Change { account: Some(account), ..existence });
-    let changes = [change].into_iter().chain(existence).collect();
+    if change.occurred_at.is_none() {
+        change.occurred_at = Some(fetched.at);
+        // Without a time of its own, a status takes back no cancellation.
+        change.whole.cancelled = change.whole.cancelled.filter(|cancelled| *cancelled);
+    }
+    let existence = fetched.existence_change(&change.webinar, false);
+    let existence = Change { account: Some(account), ..existence };
+    let changes = vec![change, existence];
     Ok(PayloadContent::Changes { changes, bad_fields: reader.into_bad_fields() })
 }
 

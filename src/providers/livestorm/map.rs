@@ -153,7 +153,7 @@ pub(super) fn map_session(
     Ok(Some((change, status)))
 }
 
-/// Adds to each session a change with its event's fields and a change that states whether it takes place. Each change
+/// Adds to each session a change with its event's fields and a change that states that it exists. Each change
 /// has its own time: with a shared time, an older value in one source would win over a newer one in another. All but
 /// drafts are full pictures; drafts are not shown yet.
 fn add_event_fields(
@@ -183,16 +183,20 @@ fn add_event_fields(
         let dated = session.whole.start.is_some() || status == Some(LivestormStatus::OnDemand);
         let shown = status.is_some_and(|status| status != LivestormStatus::Draft);
         session.full_picture = shown && dated && shared.name.is_some();
-        session.occurred_at = session.occurred_at.or(Some(fetched.at));
+        if session.occurred_at.is_none() {
+            session.occurred_at = Some(fetched.at);
+            // Without a time of its own, a status takes back no cancellation.
+            session.whole.cancelled = session.whole.cancelled.filter(|cancelled| *cancelled);
+        }
         let mut event = Change::new(session.webinar.clone(), ChangeKind::Updated);
         event.account.clone_from(&session.account);
         event.occurred_at = updated_at.or(Some(fetched.at));
         // The planned end must not hide the actual end of a session that is over.
         let end = shared.end.filter(|_| session.whole.actual_end.is_none());
         event.whole = WebinarFields { end, ..shared.clone() };
-        let existence =
-            session.whole.cancelled.map(|off| fetched.existence_change(&session.webinar, off));
-        changes.extend([session, event].into_iter().chain(existence));
+        let mut existence = fetched.existence_change(&session.webinar, false);
+        existence.account.clone_from(&session.account);
+        changes.extend([session, event, existence]);
     }
     Ok(changes)
 }

@@ -14,8 +14,8 @@ use crate::providers::{FetchedAnswers, PayloadContent};
 
 /// Reads the answers about a webinar as its full state at the time of the request.
 ///
-/// Does not set whether the webinar takes place. An answer older than its timestamp would undo a deletion, and a 404
-/// may mean that the webinar is in the trash, for which Zoom sends a webhook.
+/// Does not set whether the webinar takes place: a 404 may mean that the webinar is in the trash, for which Zoom sends a
+/// webhook. Of occurrences it says which are absent; a deletion that a webhook reported stays.
 ///
 /// # Errors
 /// Returns why the body cannot be mapped, as a sentence for operators.
@@ -51,17 +51,21 @@ pub(super) fn read(fetched: &FetchedAnswers<'_>) -> Result<PayloadContent, Strin
     Ok(PayloadContent::Changes { changes: vec![change], bad_fields: reader.into_bad_fields() })
 }
 
-/// The listing that the answer's list implies for occurrences that it does not name.
+/// What the answer's list shows of occurrences that it does not name.
 ///
 /// Past occurrences are requested too. If Zoom returns only past ones, or none, nothing may be cancelled: so the list
 /// counts as complete only if it names a future occurrence.
 fn listing(webinar: &WebinarObject, at: Millis) -> OccurrenceListing {
     let to_come =
         webinar.occurrences.iter().any(|listed| listed.start.is_some_and(|start| start > at));
-    if to_come && webinar.shape == Some(Shape::Series) {
-        webinar.full_listing()
-    } else {
-        OccurrenceListing::Partial
+    if !to_come || webinar.shape != Some(Shape::Series) {
+        return OccurrenceListing::Partial;
+    }
+    match webinar.full_listing() {
+        OccurrenceListing::Full => OccurrenceListing::Observed,
+        listing @ (OccurrenceListing::Partial
+        | OccurrenceListing::Observed
+        | OccurrenceListing::Unknown) => listing,
     }
 }
 

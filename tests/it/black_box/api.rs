@@ -14,7 +14,7 @@ const NO_RECEIPT: &str = "00000000-0000-7000-8000-000000000000";
 async fn private_listener_answers_as_in_the_snapshot() {
     let mut scenario = Scenario::new();
     let mut snapshot = Snapshot::new("api.empty.txt");
-    for line in ["status", "events", "receipts", "fetches"] {
+    for line in ["status", "events", "receipts", "fetches", "sources/zoom/webinars"] {
         scenario.ask(&mut snapshot, &format!("GET /api/v1/{line}")).await;
     }
     for line in [
@@ -53,6 +53,7 @@ async fn looking(scenario: &mut Scenario) {
         "GET /api/v1/events?hubspot=main&state=delivered&q=Course&limit=200",
         "GET /api/v1/receipts",
         "GET /api/v1/receipts?source=zoom-shadow",
+        "GET /api/v1/sources/zoom/webinars",
         "GET /api/v1/receipts?outcome=accepted&limit=1",
         "GET /api/v1/receipts?outcome=ignored",
         "GET /api/v1/receipts?outcome=quarantined&source=zoom",
@@ -144,6 +145,9 @@ async fn refusing(scenario: &mut Scenario) {
         "GET /api/v1/fetches?cursor=nonsense",
         "POST /api/v1/fetches/redrive?source=nobody",
         "POST /api/v1/fetches/redrive?state=dead",
+        "GET /api/v1/sources/nobody/webinars",
+        "POST /api/v1/sources/zoom/webinars",
+        "GET /api/v1/sources/zoom/webinars?cursor=nonsense",
         "POST /api/v1/sources/nobody/webinars/1/fetch",
         "POST /api/v1/sources/No%2Fname/webinars/1/fetch",
         "POST /api/v1/sources/zoom/webinars/1/fetch",

@@ -161,6 +161,34 @@ pub(super) async fn fourth_webinar_that_turns_absent_within_a_day_waits_for_a_pe
     assert_eq!((cancelled().await.len(), status(&ledger).await.dead), (5, 0));
 }
 
+/// A13.
+pub(super) async fn coming_webinars_of_a_source_are_listed<B: BackEnd>() {
+    let back_end = B::new();
+    let mut both = policies();
+    both.insert(source("second"), policy("main"));
+    let ledger = back_end.open(both);
+    let off = Change {
+        kind: ChangeKind::Cancelled,
+        whole: WebinarFields { cancelled: Some(true), ..WebinarFields::default() },
+        ..renamed("3", "", minutes(1))
+    };
+    let changes = vec![
+        created("1", "Tomorrow", NOON),
+        renamed("2", "Nothing known of its time", NOON),
+        created("3", "Cancelled", NOON),
+        off,
+    ];
+    ledger.accept(receipt("a", changes)).await.expect("stored");
+    let coming = async |name: &str| {
+        let page = ledger.coming_webinars(&source(name), None).await.expect("read");
+        page.items.iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    assert_eq!((coming("zoom").await, coming("second").await), (vec!["1".into()], Vec::new()));
+    assert_eq!(coming("nobody").await, [""; 0]);
+    back_end.clock().set(minutes(25 * 60));
+    assert_eq!(coming("zoom").await, [""; 0], "it is over");
+}
+
 pub(super) async fn fetches_are_listed_by_pages_source_and_state<B: BackEnd>() {
     let back_end = B::new();
     let mut both = policies();

@@ -225,6 +225,36 @@ async fn backfill_delivers_events_in_range() {
     api.close();
 }
 
+/// A13: an event that was deleted at Eventbrite is not in its list, and no webhook tells.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn backfill_asks_about_known_coming_events_that_the_list_does_not_name() {
+    let (api, setting) = setting();
+    let bridge = setting.start();
+    let (now, start) = (seconds(), seconds() + 24 * HOUR);
+    for id in ["71", "72"] {
+        answer_event(&api, event(id, "live", start, now - 500, json!({})));
+        assert_eq!(send_webhook(&bridge, "event.published", &event_url(id)).await, "accepted");
+    }
+    fetched_and_settled(&bridge, "eventbrite").await;
+    assert_eq!(setting.held_of(ORGANIZATION).len(), 2);
+    let list = format!(
+        "/v3/organizations/{ORGANIZATION}/events/?order_by=start_asc&status=live%2Cstarted%2Cended%2Ccanceled"
+    );
+    let listed = event("72", "live", start, now - 500, json!({}));
+    let no_more = json!({ "has_more_items": false });
+    api.answer(&list, json!({ "events": [listed], "pagination": no_more }));
+    let deleted = "/v3/events/71/?expand=organizer";
+    api.fail(deleted, 404);
+    let asked =
+        || api.calls().iter().filter(|c| (c.path.as_str(), c.status) == (deleted, 404)).count();
+    bridge.kill();
+    let (_, output) = setting.run(&["backfill", "--source", "eventbrite"]).await;
+    let expected = "1 webinars found, 1 known ones to come not among them";
+    assert!(output.contains(expected), "{output}");
+    assert_eq!(asked(), 1);
+    api.close();
+}
+
 #[tokio::test]
 async fn source_without_api_or_path_token_fails_check() {
     let errors_of = async |lines: &str| {

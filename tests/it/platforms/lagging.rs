@@ -60,7 +60,8 @@ async fn answers_merged(bridge: &Bridge, count: usize) {
 async fn fetch_of(bridge: &Bridge, id: u64) -> Value {
     let fetches = ops(bridge, "GET /api/v1/fetches").await;
     let fetches = fetches["fetches"].as_array().expect("a list").clone();
-    let found = fetches.into_iter().find(|fetch| fetch["webinar"] == id.to_string());
+    let id = id.to_string();
+    let found = fetches.into_iter().find(|fetch| fetch["webinar"] == id.as_str());
     found.unwrap_or_default()
 }
 
@@ -132,7 +133,7 @@ async fn webinar_for_which_the_platform_fails_delays_no_other() {
     for id in 2..8 {
         api.answer(&path(id), webinar(id, "Calm releases"));
     }
-    let began = std::time::Instant::now();
+    let began = tokio::time::Instant::now();
     zoom.story((2..8).map(|id| renamed(id, "Calm releases", now()))).await;
     eventually("the others are in HubSpot", async || setting.held().len() == 6).await;
     assert!(began.elapsed() < Duration::from_secs(2), "they waited {:?}", began.elapsed());

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use tokio::sync::{Notify, watch};
 use webinar_bridge::event::{
-    AccountName, AccountStatus, EventKey, Millis, ReceiptId, SourceName, StatusChange, StatusUpdate,
+    AccountName, AccountStatus, EventKey, Millis, ReceiptId, SourceName, StatusChange,
+    StatusUpdate, WebinarId,
 };
 use webinar_bridge::ledger::{
     AccountStatuses, Browse, ClaimRequest, ClaimResult, EventDetail, EventQuery, EventStateCounts,
@@ -288,6 +289,14 @@ impl<L: Ledger> FetchQueue for FaultyLedger<L> {
         self.before("redrive fetches").await?;
         let done = self.inner.redrive_fetches(request).await;
         self.or_unknown("redrove fetches", done).await
+    }
+
+    async fn coming_webinars(
+        &self,
+        source: &SourceName,
+        after: Option<i64>,
+    ) -> Result<Page<WebinarId>, LedgerError> {
+        self.inner.coming_webinars(source, after).await
     }
 
     async fn note_fetch_config(

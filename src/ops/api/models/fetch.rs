@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::event::SourceName;
+use crate::event::{SourceName, WebinarId};
 use crate::ledger::FetchSummary;
 
 /// A page of `GET /fetches`.
@@ -10,6 +10,15 @@ use crate::ledger::FetchSummary;
 pub struct FetchListModel {
     /// What platforms are to be asked, newest first.
     pub fetches: Vec<FetchSummary>,
+    /// The cursor of the next page; none at the end.
+    pub next: Option<String>,
+}
+
+/// A page of `GET /sources/{source}/webinars`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ComingWebinarsModel {
+    /// The platform's ids of the source's webinars that are to come.
+    pub webinars: Vec<WebinarId>,
     /// The cursor of the next page; none at the end.
     pub next: Option<String>,
 }

@@ -17,7 +17,7 @@ mod status;
 
 pub use account::{AccountStatusModel, PauseModel, PausedAccountModel};
 pub use event::{BulkRedriveModel, EventListModel, RedriveModel};
-pub use fetch::{FetchListModel, FetchRequestModel, PendingFetchesModel};
+pub use fetch::{ComingWebinarsModel, FetchListModel, FetchRequestModel, PendingFetchesModel};
 pub use problem::{PROBLEM_TYPE_PREFIX, ProblemModel};
 pub use receipt::{BulkReplayModel, ReceiptDetailModel, ReceiptListModel};
 pub use status::{AccountModel, ClockModel, SourceModel, StatusModel, StoreModel};

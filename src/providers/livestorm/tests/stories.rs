@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use serde_json::Value;
 
 use super::*;
-use crate::event::Webinar;
+use crate::event::{Register, Webinar};
 
 /// In seconds.
 const NOW: i64 = 1_790_848_800;
@@ -44,8 +44,9 @@ fn merged(bodies: &[Vec<u8>]) -> Webinar {
     webinars.remove(&WebinarId::parse("s-1").expect("valid")).expect("it was merged")
 }
 
-fn is_cancelled(webinar: &Webinar) -> Option<bool> {
-    webinar.whole.cancelled.as_ref().map(|register| register.value)
+fn is_cancelled(webinar: &Webinar) -> bool {
+    let is_set = |flag: &Option<Register<bool>>| flag.as_ref().is_some_and(|flag| flag.value);
+    is_set(&webinar.whole.cancelled) || is_set(&webinar.whole.absent)
 }
 
 /// With a token of another workspace the API answers 404 for the session, and with the right token it does not.
@@ -56,8 +57,8 @@ fn session_found_again_after_404_is_restored() {
         gone(NOW - 400),
         answers(NOW - 300, &upcoming(), NOW - 900),
     );
-    assert_eq!(is_cancelled(&merged(&[seen.clone(), lost.clone()])), Some(true));
-    assert_eq!(is_cancelled(&merged(&[seen, lost, found])), Some(false));
+    assert!(is_cancelled(&merged(&[seen.clone(), lost.clone()])));
+    assert!(!is_cancelled(&merged(&[seen, lost, found])));
 }
 
 /// The session was fetched just before its cancellation, and its event, which the cancellation updated, just after.
@@ -65,24 +66,37 @@ fn session_found_again_after_404_is_restored() {
 fn newer_event_does_not_make_an_older_session_win() {
     let between = answers(NOW - 400, &upcoming(), NOW - 399);
     let after = answers(NOW - 300, &called_off(NOW - 400), NOW - 399);
-    assert_eq!(is_cancelled(&merged(&[between, after])), Some(true));
+    assert!(is_cancelled(&merged(&[between, after])));
+}
+
+/// M13: an answer that still shows the session, with a status of before, does not take back its cancellation.
+#[test]
+fn session_found_after_its_cancellation_stays_cancelled() {
+    let off = answers(NOW - 400, &called_off(NOW - 400), NOW - 399);
+    let found = answers(NOW - 300, &upcoming(), NOW - 399);
+    assert!(is_cancelled(&merged(&[off, found])));
 }
 
 proptest! {
     #[test]
-    fn latest_answer_decides_whether_the_session_takes_place(
+    fn latest_observation_and_latest_status_decide_whether_the_session_takes_place(
         kinds in prop::collection::vec(0_u8..3, 1..8),
         order in any::<prop::sample::Index>(),
     ) {
         let answer = |(kind, at): (&u8, i64)| match kind {
-            0 => answers(at, &upcoming(), at),
-            1 => answers(at, &called_off(NOW - 800), at),
+            0 => {
+                let mut session = upcoming();
+                session["updated_at"] = at.into();
+                answers(at, &session, at)
+            }
+            1 => answers(at, &called_off(at), at),
             _ => gone(at),
         };
         let mut bodies: Vec<_> = kinds.iter().zip((NOW - 700..).step_by(2)).map(answer).collect();
-        let last_is_off = kinds.last().is_some_and(|kind| *kind != 0);
+        let last_status = kinds.iter().rev().find(|kind| **kind < 2);
+        let is_off = kinds.last() == Some(&2) || last_status == Some(&1);
         let turn = order.index(bodies.len());
         bodies.rotate_left(turn);
-        prop_assert_eq!(is_cancelled(&merged(&bodies)), Some(last_is_off));
+        prop_assert_eq!(is_cancelled(&merged(&bodies)), is_off);
     }
 }
