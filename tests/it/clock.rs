@@ -7,11 +7,11 @@ use tokio::time::sleep;
 use webinar_bridge::clock::{Clock as _, SystemClock};
 use webinar_bridge::sandbox::emulator::{EmulatorFault, EmulatorSettings};
 
-use crate::harness::eventually;
 use crate::harness::http::{Answer, request, scrape};
 use crate::harness::process::{Bridge, SECRET, Setting, TOKEN};
 use crate::harness::wall_clock::WallClock;
 use crate::harness::zoom::{self, at};
+use crate::harness::{eventually, eventually_within};
 
 const HOUR: Duration = Duration::from_hours(1);
 const DAY: Duration = Duration::from_hours(24);
@@ -198,4 +198,44 @@ async fn clock_set_back_amid_a_backoff_silences_no_account() {
     bridge.settled_within(Duration::from_secs(15)).await;
     assert_eq!(setting.setting.event("1").input.event_name, "Second");
     assert!(bridge.logged().contains("the machine's clock was set back"));
+}
+
+/// A webinar that begins in so many hours, for one hour.
+fn begins_in(hours: i64) -> Value {
+    let object = zoom::webinar(1, "Name");
+    let object = zoom::with(object, json!({ "start_time": zoom::ago(-60 * hours).to_string() }));
+    zoom::webhook("webinar.created", at(0), object)
+}
+
+/// B4b: ten days ahead for some seconds, and next week's webinar was completed for good.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn clock_ten_days_ahead_completes_nothing() {
+    let setting = ClockedSetting::new("", "complete_after_end = \"30m\"");
+    let bridge = setting.start();
+    assert_eq!(send(&bridge, &begins_in(24 * 7)).await, 200);
+    bridge.settled().await;
+    assert_eq!(bridge.terminate(), Some(0));
+    setting.clock.set_ahead(10 * DAY);
+    let bridge = setting.start();
+    sleep(Duration::from_secs(2)).await;
+    bridge.settled().await;
+    assert!(!setting.setting.event("1").input.event_completed);
+    assert!(doubt(&bridge).await.is_string());
+}
+
+/// B4b: a clock that is not far enough ahead to be doubted at a start.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn completion_by_a_clock_hours_ahead_is_taken_back_when_it_is_right() {
+    let setting = ClockedSetting::new("", "complete_after_end = \"30m\"");
+    let bridge = setting.start();
+    assert_eq!(send(&bridge, &begins_in(2)).await, 200);
+    bridge.settled().await;
+    assert_eq!(bridge.terminate(), Some(0));
+    setting.clock.set_ahead(5 * HOUR);
+    let bridge = setting.start();
+    let completed = || setting.setting.event("1").input.event_completed;
+    eventually("nobody has contradicted the clock yet", async || completed()).await;
+    setting.clock.set_right();
+    eventually_within(Duration::from_mins(1), "it is taken back", async || !completed()).await;
+    assert_eq!(doubt(&bridge).await, Value::Null);
 }

@@ -45,6 +45,8 @@ pub(super) struct RunOutcome {
     pub(super) is_over: Option<Resolved<bool>>,
     /// The actual end of that run, if it is over and told one.
     pub(super) actual_end: Option<Resolved<EndTime>>,
+    /// Whether the last run has begun, and nobody said that it ended.
+    pub(super) has_begun: bool,
     /// When the last run that counts was over.
     ended_at: Option<Millis>,
 }
@@ -80,6 +82,7 @@ pub(super) fn resolve_runs(
             of_occurrence: false,
         };
         outcome.is_over = Some(counted);
+        outcome.has_begun = !is_over;
         outcome.actual_end = None;
         if counted.value {
             outcome.ended_at = Some(end);

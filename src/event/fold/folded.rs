@@ -22,8 +22,10 @@ pub struct FoldedEvent {
     pub start: Option<Millis>,
     /// End, if known.
     pub end: Option<Millis>,
-    /// Time at which the completion timer runs out, if it is still to come.
+    /// Time at which the completion timer runs out, unless it has completed the event.
     pub due_at: Option<Millis>,
+    /// The end after which a timer completed it; none if none did.
+    pub completed_after: Option<Millis>,
 }
 
 impl FoldedEvent {

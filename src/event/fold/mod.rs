@@ -33,9 +33,12 @@ use resolve::{
 };
 use view::EventView;
 
+/// The time at which no completion timer has run out: for a clock that is doubted.
+pub const NO_TIMERS: Millis = Millis::new(i64::MIN);
+
 /// Derives the webinar's events, sorted by id.
 ///
-/// `now` decides only whether a completion timer has run out.
+/// `now` decides only whether a completion timer has run out ([`NO_TIMERS`]: none has).
 #[must_use]
 pub fn fold(
     webinar: &Webinar,
@@ -145,6 +148,7 @@ fn whole_view<'a>(webinar: &'a Webinar, id: &WebinarId, superseded: bool) -> Eve
     EventView {
         cancelled: effective_cancellation(webinar, cancelled, over_at),
         completed,
+        has_begun: runs.has_begun,
         start,
         end,
         ..EventView::from_registers(ExternalEventId::for_webinar(id), None, whole)
@@ -215,6 +219,7 @@ fn occurrence_view<'a>(
     EventView {
         cancelled: effective_cancellation(webinar, cancelled, over_at),
         completed,
+        has_begun: runs.has_begun,
         start,
         end,
         times_known,
@@ -238,6 +243,7 @@ fn series_view<'a>(webinar: &'a Webinar, id: &WebinarId) -> EventView<'a> {
     EventView {
         cancelled: if all.is_empty() { whole_off } else { last_off },
         completed: last.and_then(|view| view.completed),
+        has_begun: last.is_some_and(|view| view.has_begun),
         start: live.iter().filter_map(|view| view.start).min_by_key(|start| start.value),
         end: live.iter().filter_map(|view| view.end).max_by_key(|end| end.value),
         times_known: live.iter().all(|view| view.times_known),

@@ -1,6 +1,7 @@
 //! The resolved values of one event, and the input for HubSpot made of them.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use serde_json::Value;
 
@@ -18,6 +19,9 @@ use crate::event::time::Millis;
 use crate::event::webinar::{Registers, Webinar};
 use crate::expression::StepBudget;
 
+/// A webinar that has begun is completed this long after its planned end, although the platform never said that it ended.
+const LOST_END: Duration = Duration::from_hours(24);
+
 /// The resolved values of one event, each with its origin.
 pub(super) struct EventView<'a> {
     pub(super) id: ExternalEventId,
@@ -32,6 +36,8 @@ pub(super) struct EventView<'a> {
     pub(super) end: Option<Resolved<Millis>>,
     pub(super) cancelled: Option<Resolved<bool>>,
     pub(super) completed: Option<Resolved<bool>>,
+    /// Whether it has begun, and nobody said that it ended.
+    pub(super) has_begun: bool,
     pub(super) times_known: bool,
     /// Whether any occurrence of a series is known.
     pub(super) occurrences_known: bool,
@@ -68,6 +74,7 @@ impl<'a> EventView<'a> {
             end: None,
             cancelled: None,
             completed: None,
+            has_begun: false,
             times_known: true,
             occurrences_known: true,
         }
@@ -96,10 +103,18 @@ impl<'a> EventView<'a> {
         self.start.is_some() && (is_confirmed || self.is_cancelled())
     }
 
+    /// The end after which a timer may complete the event.
+    fn open_end(&self) -> Option<Millis> {
+        let end = self.end.filter(|_| !self.is_cancelled() && !self.is_completed());
+        end.map(|end| end.value)
+    }
+
     /// Time at which the completion timer runs out, past or to come.
     fn completion_time(&self, policy: &Policy) -> Option<Millis> {
-        let end = self.end.filter(|_| !self.is_cancelled() && !self.is_completed())?;
-        policy.complete_after_end.map(|grace| end.value.plus(grace))
+        let end = self.open_end()?;
+        // Where the platform says when it ended, that may be lost.
+        let grace = policy.complete_after_end.or_else(|| self.has_begun.then_some(LOST_END));
+        grace.map(|grace| end.plus(grace))
     }
 
     /// The origin of each field, given those of the webinar's receipts.
@@ -166,7 +181,10 @@ impl<'a> EventView<'a> {
         let text =
             |resolved: ResolvedText<'_>| non_empty(resolved).map(|resolved| resolved.value.clone());
         let timer = self.completion_time(policy);
-        let timed_out = timer.is_some_and(|due| due <= now);
+        let stays = held.and_then(|held| held.completed_after);
+        let stays = stays.is_some() && stays == self.open_end();
+        let timed_out = stays || timer.is_some_and(|due| due <= now);
+        let completed_after = self.open_end().filter(|_| timed_out);
         let (start, end) = (self.start.map(|r| r.value), self.end.map(|r| r.value));
         let name = text(self.name);
         let organizer = text(self.organizer).or_else(|| policy.organizer.clone());
@@ -217,8 +235,17 @@ impl<'a> EventView<'a> {
             Ok((input, remarks)) => (Ok(input), remarks),
             Err(gaps) => (Err(gaps), Vec::new()),
         };
-        let due_at = timer.filter(|due| *due > now);
-        FoldedEvent { id: self.id, content, warnings: remarks, name, start, end, due_at }
+        let due_at = timer.filter(|_| !timed_out);
+        FoldedEvent {
+            id: self.id,
+            content,
+            warnings: remarks,
+            name,
+            start,
+            end,
+            due_at,
+            completed_after,
+        }
     }
 }
 

@@ -150,12 +150,12 @@ pub(super) fn reconcile(
     // Without any source left in the configuration there are no defaults: the events stay as they are.
     let Some(policy) = policy_for(tx.policies, &webinar) else { return Ok(()) };
     let known = known_events(tx, key);
-    let held = held_events(&known);
+    let held = held_events(&known, tx.now, tx.is_clock_doubted);
     let mut reconciliation = Reconciliation::new(known, at, tx.now, scope);
     if !has_news {
         reconciliation = reconciliation.without_news();
     }
-    for event in fold(&webinar, &key.account, &key.webinar, &policy, &held, tx.now) {
+    for event in fold(&webinar, &key.account, &key.webinar, &policy, &held, tx.timer_time()) {
         store_change(tx, key, reconciliation.next_change(event))?;
     }
     let Leftover { deleted, last_at, is_timeless } = reconciliation.finish();
@@ -174,7 +174,7 @@ pub(super) fn known_events(
 ) -> BTreeMap<String, KnownEvent> {
     let known = tx.state.events_of(webinar).map(|(id, event)| {
         let is_claimed = tx.live.is_claimed(&event.key.hubspot, id);
-        let known = KnownEvent { id, row: event.row.clone(), is_claimed };
+        let known = KnownEvent { id, row: event.row.clone(), is_claimed, timer: event.facts.timer };
         (event.key.external_event_id.as_str().to_owned(), known)
     });
     known.collect()

@@ -17,7 +17,7 @@ use crate::ledger::rules::retention::{
 };
 use crate::ledger::rules::settle::recover;
 use crate::ledger::rules::source_config::{StoredSource, is_rekeyed, is_reshaped};
-use crate::ledger::rules::timers::resend;
+use crate::ledger::rules::timers::{TIMER_RETRY, resend};
 use crate::ledger::rules::waits::{
     LONGEST_FETCH_WAIT, cut, cut_event, cut_status, move_event, move_status, moved,
 };
@@ -44,7 +44,10 @@ fn run_timers(tx: &mut Transaction<'_>, limit: usize) -> TimersRun {
     let is_due = |at: Option<Millis>| at.is_some_and(|at| at <= now);
     let completes = !tx.is_clock_doubted;
     let events = tx.state.events.values();
-    let timed_out = events.filter(|event| completes && is_due(event.facts.due_at));
+    let timed_out = events.filter(|event| {
+        let is_early = event.facts.timer.is_some_and(|timer| timer.end > now);
+        completes && (is_early || is_due(event.facts.due_at))
+    });
     let webinars: BTreeSet<WebinarKey> = timed_out.map(|event| event.webinar.clone()).collect();
     let mut done = 0;
     for webinar in webinars.iter().take(limit) {
@@ -77,9 +80,12 @@ fn refold(tx: &mut Transaction<'_>, webinar: &WebinarKey, scope: ReconcileScope)
     let at = tx.now;
     let refused = merge::reconcile(tx, webinar, (at, false), scope);
     debug_assert!(refused.is_ok(), "the events are the webinar's own already");
-    // Without a policy nothing was reconciled, and the timer would be due for ever.
+    // Without a policy nothing was reconciled: the timers wait until there is one.
+    let time = tx.timer_time();
     for event in tx.state.events.values_mut().filter(|event| event.webinar == *webinar) {
-        event.facts.due_at = event.facts.due_at.filter(|due_at| *due_at > at);
+        if event.facts.due_at.is_some_and(|due_at| due_at <= time) {
+            event.facts.due_at = Some(at.plus(TIMER_RETRY));
+        }
     }
 }
 

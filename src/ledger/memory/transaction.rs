@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::live::Live;
 use super::state::State;
-use crate::event::{AccountName, Millis, SourceName};
+use crate::event::{AccountName, Millis, NO_TIMERS, SourceName};
 use crate::ledger::Policies;
 
 /// A call under way.
@@ -22,6 +22,11 @@ pub(super) struct Transaction<'a> {
 }
 
 impl Transaction<'_> {
+    /// The time by which completion timers run out: none does by a doubted clock (M10).
+    pub(super) fn timer_time(&self) -> Millis {
+        if self.is_clock_doubted { NO_TIMERS } else { self.now }
+    }
+
     /// Does work that may turn out to be refused; then none of its changes is left.
     pub(super) fn attempt<T, E>(
         &mut self,

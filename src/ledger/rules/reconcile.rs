@@ -25,12 +25,49 @@ pub struct KnownEvent {
     pub row: EventRow,
     /// A batch holds the event.
     pub is_claimed: bool,
+    /// Its completion by a timer, if a timer completed it.
+    pub timer: Option<TimerCompletion>,
+}
+
+/// A completion by a timer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TimerCompletion {
+    /// The end after which the event was completed.
+    pub end: Millis,
+    /// HubSpot confirmed the event as completed after that end.
+    pub is_confirmed: bool,
+}
+
+impl KnownEvent {
+    /// The completion by a timer. HubSpot has confirmed it with the present input.
+    fn completion(&self) -> Option<TimerCompletion> {
+        let row = &self.row;
+        let is_held = row.confirmed_hash.is_some() && row.confirmed_hash == row.input_hash;
+        self.timer
+            .map(|timer| TimerCompletion { is_confirmed: timer.is_confirmed || is_held, ..timer })
+    }
+
+    /// The end after which the event stays completed, whatever its timer says now (M18): HubSpot confirmed the completion
+    /// and the end is past, or the clock is doubted, which changes nothing.
+    fn completed_after(&self, now: Millis, is_clock_doubted: bool) -> Option<Millis> {
+        let stays = |completion: &TimerCompletion| {
+            is_clock_doubted || (completion.is_confirmed && completion.end <= now)
+        };
+        self.completion().filter(stays).map(|completion| completion.end)
+    }
 }
 
 /// What HubSpot is known to hold of these events, by external id.
 #[must_use]
-pub fn held_events(known: &BTreeMap<String, KnownEvent>) -> HeldEvents {
-    let held = |event: &KnownEvent| HeldEvent { is_confirmed: event.row.confirmed_hash.is_some() };
+pub fn held_events(
+    known: &BTreeMap<String, KnownEvent>,
+    now: Millis,
+    is_clock_doubted: bool,
+) -> HeldEvents {
+    let held = |event: &KnownEvent| HeldEvent {
+        is_confirmed: event.row.confirmed_hash.is_some(),
+        completed_after: event.completed_after(now, is_clock_doubted),
+    };
     let all =
         known.iter().map(|(id, event)| (ExternalEventId::from_stored(id.clone()), held(event)));
     all.filter(|(_, held)| *held != HeldEvent::default()).collect()
@@ -54,6 +91,8 @@ pub struct EventFacts {
     pub ends_at: Option<Millis>,
     /// Its name, also while it is incomplete.
     pub name: Option<String>,
+    /// Its completion by a timer, if a timer completed it.
+    pub timer: Option<TimerCompletion>,
 }
 
 /// A change of a webinar's events.
@@ -150,7 +189,12 @@ impl Reconciliation {
         let known = self.known.remove(event.id.as_str());
         let is_over = over_at.is_some_and(|over_at| over_at < self.now);
         let content = EventContent::from_folded(&event);
-        let facts = EventFacts { due_at: event.due_at, ends_at: over_at, name: event.name };
+        let before = known.as_ref().and_then(KnownEvent::completion);
+        let timer = event.completed_after.map(|end| TimerCompletion {
+            end,
+            is_confirmed: before.is_some_and(|before| before.end == end && before.is_confirmed),
+        });
+        let facts = EventFacts { due_at: event.due_at, ends_at: over_at, name: event.name, timer };
         let Some(KnownEvent { id, row: before, .. }) = known else {
             self.last_at = self.last_at.max(self.at);
             let row = Box::new(changed_row(EventRow::new(self.at), &content, self.at));
@@ -275,11 +319,13 @@ mod tests {
             start: None,
             end,
             due_at: None,
+            completed_after: None,
         }
     }
 
     fn change(known: Option<EventRow>, event: FoldedEvent, scope: ReconcileScope) -> EventChange {
-        let known = known.map(|row| ("7".to_owned(), KnownEvent { id: 1, row, is_claimed: false }));
+        let known = known
+            .map(|row| ("7".to_owned(), KnownEvent { id: 1, row, is_claimed: false, timer: None }));
         let known = known.into_iter().collect();
         Reconciliation::new(known, Millis::new(20), NOW, scope).next_change(event)
     }
@@ -357,7 +403,7 @@ mod tests {
 
     #[test]
     fn leftover_event_is_deleted_unless_hubspot_may_have_it_or_a_batch_holds_it() {
-        let event = |row, is_claimed| KnownEvent { id: 1, row, is_claimed };
+        let event = |row, is_claimed| KnownEvent { id: 1, row, is_claimed, timer: None };
         for (known, deleted) in [
             (event(pending("old"), false), 1),
             (event(pending("old"), true), 0),

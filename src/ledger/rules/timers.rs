@@ -1,8 +1,13 @@
 //! An event's row after a timer or a wait has ended.
 
+use std::time::Duration;
+
 use super::event_row::EventRow;
 use crate::event::{AccountStatus, Millis, PauseReason};
 use crate::ledger::EventState;
+
+/// After which a timer that has run out is looked at again, if its source is not in the configuration.
+pub const TIMER_RETRY: Duration = Duration::from_hours(1);
 
 /// The event once the time of its second sending has come. A pending event is sent anyway, and one that is incomplete,
 /// filtered or dead is not sent at all.

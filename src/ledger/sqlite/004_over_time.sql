@@ -50,3 +50,8 @@ CREATE TABLE fetch_sources (
 -- 1: nothing says when one of its events takes place. The dates of retention changed: every webinar is folded again once.
 ALTER TABLE webinars ADD COLUMN timeless INTEGER NOT NULL DEFAULT 0;
 INSERT OR REPLACE INTO revision (id, after) SELECT 0, 0 WHERE EXISTS (SELECT 1 FROM webinars);
+
+-- The end after which a timer completed the event, and whether HubSpot confirmed that. NULL: as far as is known none did.
+ALTER TABLE events ADD COLUMN timer_end INTEGER;
+ALTER TABLE events ADD COLUMN timer_confirmed INTEGER NOT NULL DEFAULT 0;
+CREATE INDEX events_timer ON events (timer_end) WHERE timer_end IS NOT NULL;

@@ -7,9 +7,9 @@ use rusqlite::{Connection, Row, params};
 use super::statements::Statements as _;
 use super::transaction::WriteTx;
 use super::values::{Json, TimeOrZero};
-use crate::event::{AccountName, EventKey, ExternalEventId, OccurrenceId, WebinarId};
+use crate::event::{AccountName, EventKey, ExternalEventId, Millis, OccurrenceId, WebinarId};
 use crate::ledger::rules::event_row::{ConfirmedInput, EventRow};
-use crate::ledger::rules::reconcile::{EventFacts, KnownEvent};
+use crate::ledger::rules::reconcile::{EventFacts, KnownEvent, TimerCompletion};
 
 /// The columns that [`event_row`] reads.
 macro_rules! row_columns {
@@ -90,13 +90,16 @@ pub(super) fn load_webinar(
         concat!(
             "SELECT ",
             row_columns!(),
-            ", id, external_event_id FROM events WHERE webinar = ?1"
+            ", id, external_event_id, timer_end, timer_confirmed FROM events WHERE webinar = ?1"
         ),
         [webinar],
         |row| {
             let id = row.get("id")?;
             let is_claimed = tx.live.is_claimed(account, id);
-            let event = KnownEvent { id, row: event_row(row)?, is_claimed };
+            let end: Option<Millis> = row.get("timer_end")?;
+            let is_confirmed = row.get("timer_confirmed")?;
+            let timer = end.map(|end| TimerCompletion { end, is_confirmed });
+            let event = KnownEvent { id, row: event_row(row)?, is_claimed, timer };
             Ok((row.get("external_event_id")?, event))
         },
     )?;
@@ -186,8 +189,9 @@ pub(super) fn insert(
 ) -> rusqlite::Result<bool> {
     let inserted = tx.connection.change(
         "INSERT INTO events (webinar, hubspot, external_account_id, external_event_id, version,
-             state, input, input_hash, gaps, changed_at, pending_since, due_at, name, ends_at)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)
+             state, input, input_hash, gaps, changed_at, pending_since, due_at, name, ends_at,
+             timer_end)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)
          ON CONFLICT (hubspot, external_account_id, external_event_id) DO NOTHING",
         (
             webinar,
@@ -204,6 +208,7 @@ pub(super) fn insert(
             facts.due_at,
             &facts.name,
             facts.ends_at,
+            facts.timer.map(|timer| timer.end),
         ),
     )?;
     if inserted == 0 {
@@ -218,9 +223,17 @@ pub(super) fn insert(
 pub(super) fn store_facts(tx: &WriteTx<'_>, id: i64, facts: &EventFacts) -> rusqlite::Result<()> {
     // SQLite compares them: reading hundreds of long names would take megabytes.
     tx.connection.run(
-        "UPDATE events SET due_at = ?2, ends_at = ?3, name = ?4
-         WHERE id = ?1 AND (due_at IS NOT ?2 OR ends_at IS NOT ?3 OR name IS NOT ?4)",
-        (id, facts.due_at, facts.ends_at, &facts.name),
+        "UPDATE events SET due_at = ?2, ends_at = ?3, name = ?4, timer_end = ?5, timer_confirmed = ?6
+         WHERE id = ?1 AND (due_at IS NOT ?2 OR ends_at IS NOT ?3 OR name IS NOT ?4
+             OR timer_end IS NOT ?5 OR timer_confirmed <> ?6)",
+        (
+            id,
+            facts.due_at,
+            facts.ends_at,
+            &facts.name,
+            facts.timer.map(|timer| timer.end),
+            facts.timer.is_some_and(|timer| timer.is_confirmed),
+        ),
     )
 }
 

@@ -10,6 +10,7 @@ use crate::ledger::rules::ownership::policy_for;
 use crate::ledger::rules::reconcile::{
     EventChange, Leftover, ReconcileScope, Reconciliation, held_events,
 };
+use crate::ledger::rules::timers::TIMER_RETRY;
 use crate::ledger::{LedgerError, WebinarKey};
 
 /// Folds the webinar and reconciles its events' rows, whose changes are dated `at`. With news, that is the webinar's
@@ -25,15 +26,21 @@ pub(super) fn reconcile(
     // Without any source left in the configuration there are no defaults: the events stay as they are.
     let Some(policy) = policy_for(tx.policies, webinar) else { return Ok(()) };
     let known = event_rows::load_webinar(tx, &key.hubspot, id)?;
-    let held = held_events(&known);
+    let held = held_events(&known, tx.now, tx.is_clock_doubted);
     let mut reconciliation = Reconciliation::new(known, at, tx.now, scope);
     if !has_news {
         reconciliation = reconciliation.without_news();
     }
     let mut steps = step_budget();
-    let done =
-        fold_lazily(webinar, (&key.account, &key.webinar), &policy, &held, tx.now, &mut steps)
-            .try_for_each(|event| carry_out(tx, id, key, reconciliation.next_change(event)));
+    let done = fold_lazily(
+        webinar,
+        (&key.account, &key.webinar),
+        &policy,
+        &held,
+        tx.timer_time(),
+        &mut steps,
+    )
+    .try_for_each(|event| carry_out(tx, id, key, reconciliation.next_change(event)));
     tx.steps += step_budget().0 - steps.0;
     done?;
     let Leftover { deleted, last_at, is_timeless } = reconciliation.finish();
@@ -97,8 +104,10 @@ pub(super) fn refold(
         // The events are the webinar's own already, so none can turn out to be another's.
         Err(refused) => return Err(LedgerError::corrupt(format_args!("webinar {id}"), refused)),
     }
-    // Without a policy nothing was reconciled, and the timer would be due for ever.
-    tx.connection
-        .run("UPDATE events SET due_at = NULL WHERE webinar = ?1 AND due_at <= ?2", (id, at))?;
+    // Without a policy nothing was reconciled: the timers wait until there is one.
+    tx.connection.run(
+        "UPDATE events SET due_at = ?3 WHERE webinar = ?1 AND due_at <= ?2",
+        (id, tx.timer_time(), at.plus(TIMER_RETRY)),
+    )?;
     Ok(())
 }

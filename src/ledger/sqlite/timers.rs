@@ -23,13 +23,22 @@ pub(super) fn run_timers(tx: &mut WriteTx<'_>, limit: usize) -> Result<TimersRun
     Ok(TimersRun { done, next_due })
 }
 
-/// Folds the webinars of events whose completion timer has run out again.
+/// Folds the webinars again of events whose completion timer has run out, and of those that a timer completed although
+/// their end is still to come: the clock was ahead then, or was set back.
 fn run_completion_timers(tx: &mut WriteTx<'_>, limit: i64) -> Result<usize, LedgerError> {
-    let due: Vec<i64> = tx.connection.all(
+    let mut due: Vec<i64> = tx.connection.all(
         "SELECT DISTINCT webinar FROM events WHERE due_at <= ?1 ORDER BY due_at LIMIT ?2",
         (tx.now, limit),
         |row| row.get(0),
     )?;
+    let early: Vec<i64> = tx.connection.all(
+        "SELECT webinar FROM events WHERE timer_end > ?1 LIMIT ?2",
+        (tx.now, limit),
+        |row| row.get(0),
+    )?;
+    due.extend(early);
+    due.sort_unstable();
+    due.dedup();
     for id in &due {
         events::refold(tx, *id, ReconcileScope::All)?;
     }

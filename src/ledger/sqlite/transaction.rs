@@ -6,7 +6,7 @@ use super::bodies::Segment;
 use super::live_state::LiveState;
 use super::side_effects::SideEffects;
 use super::statements::Statements as _;
-use crate::event::Millis;
+use crate::event::{Millis, NO_TIMERS};
 use crate::ledger::rules::accept::MergeRefused;
 use crate::ledger::{LedgerError, Policies};
 
@@ -63,6 +63,11 @@ impl From<Error> for LedgerError {
 }
 
 impl WriteTx<'_> {
+    /// The time by which completion timers run out: none does by a doubted clock (M10).
+    pub(super) fn timer_time(&self) -> Millis {
+        if self.is_clock_doubted { NO_TIMERS } else { self.now }
+    }
+
     /// Does work that leaves no trace if it is refused.
     pub(super) fn attempt<T>(
         &mut self,

@@ -2,16 +2,19 @@
 
 use std::time::Duration;
 
-use webinar_bridge::event::{AccountFailure, Change, Millis, PauseReason, RetryWait, StatusChange};
+use webinar_bridge::event::{
+    AccountFailure, Change, Millis, PauseReason, RetryWait, RunChange, RunPhase, StatusChange,
+    WebinarFields,
+};
 use webinar_bridge::ledger::{
     ClaimResult, DeliveryOutcome, EventStateCounts, FetchBlame, FetchOutcome, Ledger, NewReceipt,
-    Retention,
+    Policies, Retention,
 };
 
 use super::back_end::BackEnd;
 use super::contract::*;
 use super::fetching::{always, due, due_ids, settle as settle_fetch, want};
-use super::{NOW, begin_attempt, claim, confirmed, counts, lease, settle};
+use super::{NOW, begin_attempt, claim, confirmed, counts, input, lease, settle};
 use crate::harness::build::{NOON, account, created, minutes, policies, receipt, renamed};
 
 const DAY: Duration = Duration::from_hours(24);
@@ -159,4 +162,93 @@ pub(super) async fn changed_defaults_do_not_keep_past_events_for_longer<B: BackE
     while ledger.run_timers(10).await.expect("looked").next_due == Some(NOON.plus(5 * DAY)) {}
     prune(&back_end, &ledger, NOON.plus(5 * DAY), KEEP).await;
     assert_eq!(back_end.row_counts().webinars, 0);
+}
+
+fn timed() -> Policies {
+    let mut timed = policies();
+    timed.get_mut("zoom").expect("there").complete_after_end = Some(Duration::from_mins(30));
+    timed
+}
+
+/// What is sent next of the only event; it is confirmed.
+async fn sent(ledger: &impl Ledger) -> serde_json::Value {
+    let batch = claim(ledger, NOW).await;
+    assert_eq!(batch.len(), 1);
+    settle(ledger, &batch, confirmed).await;
+    input(&batch[0])
+}
+
+/// B4b, M18: a clock that was ahead completes nothing for good. The event begins a day after noon, for an hour.
+pub(super) async fn completion_by_a_clock_that_was_ahead_is_taken_back<B: BackEnd>() {
+    let back_end = B::new();
+    let ledger = back_end.open(timed());
+    comes(&ledger, "a", NOON, vec![created("1", "One", NOON)]).await;
+    assert_eq!(sent(&ledger).await["eventCompleted"], false);
+    back_end.clock().set(NOON.plus(10 * DAY));
+    ledger.run_timers(10).await.expect("looked");
+    assert_eq!(sent(&ledger).await["eventCompleted"], true);
+    back_end.clock().set(minutes(1));
+    assert_eq!(ledger.run_timers(10).await.expect("looked").done, 1);
+    assert_eq!(sent(&ledger).await["eventCompleted"], false);
+    let due = ledger.run_timers(10).await.expect("looked");
+    assert_eq!((due.done, due.next_due), (0, Some(minutes(24 * 60 + 90))));
+    back_end.clock().set(minutes(24 * 60 + 90));
+    ledger.run_timers(10).await.expect("looked");
+    assert_eq!(sent(&ledger).await["eventCompleted"], true);
+}
+
+/// M18: what HubSpot confirmed as completed by a timer stays so without the timer, unless its end moves.
+pub(super) async fn completion_that_was_confirmed_stays_without_its_timer<B: BackEnd>() {
+    for is_confirmed in [true, false] {
+        let back_end = B::new();
+        let ledger = back_end.open(timed());
+        comes(&ledger, "a", NOON, vec![created("1", "One", NOON)]).await;
+        assert_eq!(sent(&ledger).await["eventCompleted"], false);
+        back_end.clock().set(NOON.plus(3 * DAY));
+        ledger.run_timers(10).await.expect("looked");
+        if is_confirmed {
+            assert_eq!(sent(&ledger).await["eventCompleted"], true);
+        }
+        drop(ledger);
+        let ledger = back_end.open(policies());
+        for (n, name) in ["Two", "Three"].into_iter().enumerate() {
+            let at = minutes(i64::try_from(n).expect("small"));
+            comes(&ledger, name, NOON.plus(3 * DAY), vec![renamed("1", name, at)]).await;
+        }
+        let input = sent(&ledger).await;
+        assert_eq!(
+            (&input["eventName"], &input["eventCompleted"]),
+            (&"Three".into(), &is_confirmed.into())
+        );
+        let mut moved = renamed("1", "Three", minutes(5));
+        moved.whole.start = Some(NOON.plus(9 * DAY));
+        comes(&ledger, "moved", NOON.plus(3 * DAY), vec![moved]).await;
+        assert_eq!(sent(&ledger).await["eventCompleted"], false, "it is still to come");
+    }
+}
+
+/// M18: the platform's "ended" was lost.
+pub(super) async fn webinar_that_began_is_completed_a_day_after_its_end<B: BackEnd>() {
+    let back_end = B::new();
+    let ledger = back_end.open(policies());
+    let begins = NOON.plus(DAY);
+    comes(&ledger, "a", NOON, vec![created("1", "One", NOON), created("2", "Two", NOON)]).await;
+    let began = Change {
+        whole: WebinarFields::default(),
+        session: Some(RunChange {
+            phase: RunPhase::Started,
+            started_at: Some(begins),
+            ended_at: None,
+        }),
+        ..renamed("1", "One", begins)
+    };
+    comes(&ledger, "b", begins, vec![began]).await;
+    settle(&ledger, &claim(&ledger, NOW).await, confirmed).await;
+    back_end.clock().set(minutes(24 * 60 + 60 + 24 * 60 - 1));
+    assert_eq!(ledger.run_timers(10).await.expect("looked").done, 0);
+    back_end.clock().set(minutes(24 * 60 + 60 + 24 * 60));
+    assert_eq!(ledger.run_timers(10).await.expect("looked").done, 1);
+    let batch = claim(&ledger, NOW).await;
+    assert_eq!(batch.len(), 1, "the other one never began");
+    assert_eq!(input(&batch[0])["eventCompleted"], true);
 }

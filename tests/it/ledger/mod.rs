@@ -138,7 +138,10 @@ macro_rules! suite {
                     receipts_from_the_future_do_not_stop_pruning,
                     event_is_kept_until_a_day_after_its_start_without_an_end,
                     event_without_any_time_is_kept_for_400_days,
-                    changed_defaults_do_not_keep_past_events_for_longer;
+                    changed_defaults_do_not_keep_past_events_for_longer,
+                    completion_by_a_clock_that_was_ahead_is_taken_back,
+                    completion_that_was_confirmed_stays_without_its_timer,
+                    webinar_that_began_is_completed_a_day_after_its_end;
                 browsing:
                     pages_come_newest_first_and_hold_each_event_once,
                     events_are_found_by_state_account_and_text,

@@ -260,7 +260,7 @@ fn delivered_occurrences_are_cancelled_and_completed_although_their_times_are_un
     let mut webinar = TestWebinar::series();
     for id in ["a", "b", "c"] {
         let id = ExternalEventId::from_stored(format!("7-{id}"));
-        webinar.held.insert(id, HeldEvent { is_confirmed: true });
+        webinar.held.insert(id, HeldEvent { is_confirmed: true, ..HeldEvent::default() });
     }
     webinar.report(-3 * DAY, |change| change.listing = OccurrenceListing::Unknown);
     webinar.report(-3 * DAY, |change| {
@@ -279,7 +279,7 @@ fn delivered_occurrences_are_cancelled_and_completed_although_their_times_are_un
 fn unknown_end_makes_no_cancellation_late() {
     let mut webinar = TestWebinar::series();
     let id = ExternalEventId::from_stored("7-a".into());
-    webinar.held.insert(id, HeldEvent { is_confirmed: true });
+    webinar.held.insert(id, HeldEvent { is_confirmed: true, ..HeldEvent::default() });
     webinar.report(-3 * DAY, |change| change.listing = OccurrenceListing::Unknown);
     webinar.cancel(20 * DAY, Some("a"), true);
     assert_eq!(webinar.cancelled(), ["7-a"]);
