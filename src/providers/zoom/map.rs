@@ -4,11 +4,11 @@
 
 use serde::Deserialize;
 
-use super::object::{ListedOccurrence, WebinarObject, occurrence_changes, read_fields};
+use super::object::{ListedOccurrence, WebinarObject, listed_ids, occurrence_changes, read_fields};
 use super::payload::{self, Webinar, ZoomWebhook};
 use crate::event::{
-    Change, ChangeKind, OccurrenceChange, OccurrenceListing, RunChange, RunPhase, Shape,
-    WebinarFields, WebinarId,
+    Change, ChangeKind, OccurrenceChange, OccurrenceId, OccurrenceListing, RunChange, RunPhase,
+    Shape, WebinarFields, WebinarId,
 };
 use crate::providers::PayloadContent;
 use crate::providers::lenient::{self, FieldReader};
@@ -117,6 +117,7 @@ fn apply_updated(
     change.full_picture = webinar.is_complete;
     change.shape = webinar.shape;
     change.listing = update_listing(&webinar, scope, webhook);
+    let dropped = dropped_occurrences(&webinar, change.listing, webhook, reader);
     let WebinarObject {
         fields, occurrences: listed, has_unreadable_occurrences: unreadable, ..
     } = webinar;
@@ -136,12 +137,32 @@ fn apply_updated(
                 ..fields.clone()
             },
         };
-        change.occurrences = listed.into_iter().map(own).collect();
+        change.occurrences = listed.into_iter().map(own).chain(dropped).collect();
         return Ok(());
     }
     change.whole = fields;
     change.occurrences = occurrence_changes(listed, |deleted| deleted);
+    change.occurrences.extend(dropped);
     Ok(())
+}
+
+/// The cancellations of occurrences that the update replaced: the old list names them, and the new one does not. Without a
+/// new list, or with an entry in it that cannot be read, nobody is left out for certain; a full list leaves out by itself.
+fn dropped_occurrences(
+    webinar: &WebinarObject,
+    listing: OccurrenceListing,
+    webhook: &ZoomWebhook<'_, Webinar<'_>>,
+    reader: &mut FieldReader,
+) -> Vec<OccurrenceChange> {
+    let Some(old) = webhook.old.occurrences else { return Vec::new() };
+    let is_readable = !webinar.occurrences.is_empty() && !webinar.has_unreadable_occurrences;
+    if !is_readable || listing != OccurrenceListing::Partial {
+        return Vec::new();
+    }
+    let is_listed = |id: &OccurrenceId| webinar.occurrences.iter().any(|listed| listed.id == *id);
+    let old = listed_ids(old, reader).into_iter().filter(|id| !is_listed(id));
+    let fields = WebinarFields { cancelled: Some(true), ..WebinarFields::default() };
+    old.map(|id| OccurrenceChange { id, fields: fields.clone() }).collect()
 }
 
 /// Sums the bytes of the texts that are copied to each occurrence.

@@ -87,6 +87,19 @@ impl WebinarObject {
     }
 }
 
+/// The ids in another list of occurrences, such as that of `old_object`. Entries without a readable id are passed over.
+pub(super) fn listed_ids(list: &RawValue, reader: &mut FieldReader) -> Vec<OccurrenceId> {
+    let entries = reader.read("old_object.occurrences", Some(list), |raw| {
+        serde_json::from_str::<Vec<&RawValue>>(raw.get()).ok()
+    });
+    let id = |entry: &RawValue| {
+        let entry: Occurrence<'_> = lenient::object(entry)?;
+        lenient::identifier("occurrence_id", entry.id, OccurrenceId::parse).ok()
+    };
+    let entries = entries.unwrap_or_default().into_iter();
+    entries.take(OCCURRENCES_MAX).filter_map(id).collect()
+}
+
 /// Reads the fields of the webinar as a whole.
 pub(super) fn read_fields(object: &Webinar<'_>, reader: &mut FieldReader) -> WebinarFields {
     let zone = reader.read("timezone", object.timezone, lenient::string);

@@ -109,6 +109,20 @@ fn unmappable_reason_never_repeats_the_body() {
     }
 }
 
+/// M24: an entry that cannot be read may be any of the old ones.
+#[test]
+fn update_with_a_torn_list_cancels_nothing_of_the_old_one() {
+    let old = json!({ "occurrences": [{ "occurrence_id": "o1" }, { "occurrence_id": "o2" }] });
+    let named = |list: Value| -> Vec<String> {
+        let object = json!({ "id": 1, "occurrences": list });
+        let (change, _) =
+            changed("webinar.updated", json!({ "object": object, "old_object": old }));
+        change.occurrences.iter().map(|occurrence| occurrence.id.to_string()).collect()
+    };
+    assert_eq!(named(json!([{ "occurrence_id": "o1" }])), ["o1", "o2"]);
+    assert_eq!(named(json!([{ "occurrence_id": "o1" }, { "occurrence_id": [] }])), ["o1"]);
+}
+
 #[test]
 fn other_event_with_any_payload_is_ignored() {
     for event in [

@@ -109,6 +109,55 @@ proptest! {
     }
 }
 
+/// A15, M24: what the old list names and the new one does not is cancelled, also without a scope.
+#[test]
+fn occurrences_that_an_update_replaced_are_cancelled() {
+    let occurrence = |id: &str, day: u32| json!({ "occurrence_id": id, "start_time": format!("2026-10-{day:02}T10:00:00Z"), "duration": 30 });
+    let list = |ids: &[(&str, u32)]| -> Value {
+        ids.iter().map(|(id, day)| occurrence(id, *day)).collect()
+    };
+    let series = json!({ "id": 1, "topic": "Onboarding", "type": 9, "duration": 30,
+        "occurrences": list(&[("o1", 1), ("o2", 2), ("o3", 3)]) });
+    let created = body("webinar.created", 0, &json!({ "account_id": ACCOUNT, "object": series }));
+    let updated = |old: &[(&str, u32)], new: &[(&str, u32)], more: &Value| {
+        let mut payload = json!({ "account_id": ACCOUNT,
+            "object": { "id": 1, "occurrences": list(new) }, "old_object": { "occurrences": list(old) } });
+        for (key, value) in more.as_object().expect("members") {
+            payload[key] = value.clone();
+        }
+        body("webinar.updated", 10, &payload)
+    };
+    let cancelled = |update: Vec<u8>| -> Vec<String> {
+        let inputs = inputs(&[created.clone(), update]).into_iter();
+        inputs.filter(|input| input.event_cancelled).map(|input| input.external_event_id).collect()
+    };
+    let old = [("o1", 1), ("o2", 2), ("o3", 3)];
+    let new = [("n1", 5), ("o2", 6), ("n3", 7)];
+    assert_eq!(cancelled(updated(&old, &new, &json!({}))), ["1-o1", "1-o3"]);
+    assert_eq!(cancelled(updated(&old, &new, &json!({ "scope": "all" }))), ["1-o1", "1-o3"]);
+    let single = json!({ "scope": "single" });
+    assert_eq!(cancelled(updated(&[("o1", 1)], &[("n1", 5)], &single)), ["1-o1"]);
+    assert_eq!(cancelled(updated(&[("o1", 1)], &[("o1", 5)], &single)), [""; 0]);
+    // Nobody is left out of a list that is not there.
+    assert_eq!(cancelled(updated(&old, &[], &json!({ "scope": "single" }))), [""; 0]);
+}
+
+/// M25: a deletion that lists occurrences and names no operation cancels only those.
+#[test]
+fn deletion_with_a_list_and_no_operation_cancels_only_what_it_lists() {
+    let occurrence = |id: &str| json!({ "occurrence_id": id, "start_time": "2026-10-01T10:00:00Z", "duration": 30 });
+    let series = json!({ "id": 1, "topic": "Onboarding", "type": 9, "duration": 30,
+        "occurrences": [occurrence("o1"), occurrence("o2"), occurrence("o3")] });
+    let created = body("webinar.created", 0, &json!({ "account_id": ACCOUNT, "object": series }));
+    for (object, expected) in
+        [(json!({ "id": 1, "occurrences": [occurrence("o2")] }), 1), (json!({ "id": 1 }), 3)]
+    {
+        let payload = json!({ "account_id": ACCOUNT, "object": object });
+        let inputs = inputs(&[created.clone(), body("webinar.deleted", 10, &payload)]);
+        assert_eq!(inputs.iter().filter(|input| input.event_cancelled).count(), expected);
+    }
+}
+
 /// Stored answers about webinar 1, fetched at this time.
 fn fetched(at: i64, webinar: &Value, host: &Value) -> Vec<u8> {
     let raw = |value: &Value| serde_json::value::to_raw_value(value).expect("JSON");
