@@ -6,8 +6,9 @@ use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
 use super::account::{DeliveryAccount, RECORD_RETRY};
-use super::assess::bisect::Bisection;
+use super::assess::bisect::{Bisection, Way};
 use super::assess::{Assessment, EventOutcome, Report, alike, assess, release};
+use super::single;
 use crate::event::{StatusChange, StatusUpdate};
 use crate::hubspot::{BatchItem, CallPermit};
 use crate::ledger::{ClaimedEvent, DeliveryOutcome, EventVersion, Lease, RecordResult, Settlement};
@@ -29,19 +30,19 @@ impl Drop for Unsettled<'_> {
     }
 }
 
-/// Sends a batch until each of its events is settled, or an answer ends it and the rest is released.
+/// Sends the parts of a batch until each of its events is settled, or an answer ends it and the rest is released.
 ///
 /// # Cancel safety
 /// Dropping it releases its events. A call under way may still take effect; the same state is sent again.
 pub async fn deliver(
     account: Arc<DeliveryAccount>,
     lease: Lease,
-    batch: Vec<ClaimedEvent>,
+    parts: Bisection,
     permit: CallPermit,
     stop: CancellationToken,
 ) {
     let mut permit = Some(permit);
-    let mut unsettled = Unsettled { account: &account, lease, parts: Bisection::new(batch) };
+    let mut unsettled = Unsettled { account: &account, lease, parts };
     while let Some(part) = unsettled.parts.next_part() {
         let permit = match permit.take() {
             Some(permit) => permit,
@@ -72,8 +73,21 @@ pub async fn deliver(
         if !account.may_send() {
             break;
         }
-        let answer = account.hubspot.upsert(permit, &batch_items(&part.events)).await;
-        account.metrics.batch_sent(&account.name, part.events.len());
+        let answer = match (part.way, part.events.as_slice()) {
+            (Way::Single, [event]) => {
+                let is_missing = account.evidence().missing_results.is_missing(event.id);
+                let read_first = part.outcome_unknown || is_missing;
+                match single::send(&account, permit, event, read_first, &stop).await {
+                    Some(answer) => answer,
+                    None => break,
+                }
+            }
+            (Way::Batch | Way::Again | Way::Single, events) => {
+                let answer = account.hubspot.upsert(permit, &batch_items(events)).await;
+                account.metrics.batch_sent(&account.name, events.len());
+                answer
+            }
+        };
         let _in_order = if answer.outcome.is_single_refusal() {
             Some(account.refusals_in_order.lock().await)
         } else {
@@ -128,8 +142,16 @@ impl Unsettled<'_> {
     /// Carries out an assessment. Its status holds before its events are free, so that none is claimed against an older
     /// status.
     async fn carry_out(&mut self, assessment: Assessment) -> ControlFlow<()> {
-        let Assessment { status, outcomes, revoked, confirmed, next, suspects, report } =
-            assessment;
+        let Assessment {
+            status,
+            outcomes,
+            revoked,
+            confirmed,
+            next,
+            suspects,
+            ignores_batches,
+            report,
+        } = assessment;
         let account = self.account;
         let flow = self.parts.advance(confirmed, next);
         if let Some(change) = status {
@@ -138,6 +160,9 @@ impl Unsettled<'_> {
             if let Some(update) = update.filter(|_| is_recovery) {
                 log_recovery(account, &update);
             }
+        }
+        if let Some(ignores_batches) = ignores_batches {
+            record_ignored_batches(account, ignores_batches).await;
         }
         log_report(account, &report);
         if !suspects.is_empty() {
@@ -183,6 +208,24 @@ fn count_outcome(account: &DeliveryAccount, EventOutcome { event, outcome }: &Ev
         | DeliveryOutcome::Ambiguous
         | DeliveryOutcome::RetryCounted { .. }
         | DeliveryOutcome::RetryUncounted { .. } => {}
+    }
+}
+
+/// Records whether the account ignores batches, and logs it once.
+async fn record_ignored_batches(account: &DeliveryAccount, ignores: bool) {
+    let change = if ignores { StatusChange::BatchesIgnored } else { StatusChange::BatchesWork };
+    let Some(StatusUpdate { before, after }) = account.update_status(change).await else { return };
+    match (before.batches_ignored.is_some(), after.batches_ignored.is_some()) {
+        (false, true) => tracing::warn!(
+            hubspot.account = %account.name,
+            "HubSpot answers batches with success and does nothing with them, and takes single events: events go one by \
+             one, and a batch is tried again now and then"
+        ),
+        (true, false) => tracing::info!(
+            hubspot.account = %account.name,
+            "HubSpot takes batches again"
+        ),
+        (true, true) | (false, false) => {}
     }
 }
 

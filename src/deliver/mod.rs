@@ -1,7 +1,7 @@
 //! Delivery: sends the ledger's pending events to HubSpot in batches until HubSpot confirms them.
 //!
 //! * [`worker`]: one account's loop: wait, take a permit, claim a batch, send it off.
-//! * [`batch`]: sends one batch part by part and settles its events.
+//! * [`batch`]: sends one batch part by part and settles its events; `single`: sends one event by itself.
 //! * [`assess`]: decides the consequences of an answer for each event and for the account, without I/O.
 //! * [`account_check`]: checks which account the credentials open, before the first batch and whenever they have
 //!   changed; [`ownership`] decides.
@@ -22,6 +22,7 @@ pub mod batch;
 pub mod ownership;
 pub mod schedule;
 pub mod settings;
+mod single;
 pub mod worker;
 
 pub use account::DeliveryAccount;

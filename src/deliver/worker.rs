@@ -9,11 +9,12 @@ use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
 use super::account::DeliveryAccount;
+use super::assess::bisect::Bisection;
 use super::ownership::Ownership;
 use super::{account_check, batch};
-use crate::event::{AccountStatus, Millis, PauseReason};
+use crate::event::{AccountStatus, Millis, PauseReason, StatusChange};
 use crate::hubspot::{CallPermit, CredentialsFingerprint, PermitWait};
-use crate::ledger::{ClaimRequest, ClaimResult, ClaimedEvent, LONGEST_WAIT, Lease, LedgerError};
+use crate::ledger::{ClaimRequest, ClaimResult, LONGEST_WAIT, Lease, LedgerError};
 
 /// After the ledger could not be read.
 const LEDGER_RETRY: Duration = Duration::from_millis(500);
@@ -36,8 +37,8 @@ pub struct AccountWorker {
 
 /// The loop's next action.
 enum NextAction {
-    /// Send this batch under that lease with that permit.
-    SendBatch(Lease, Vec<ClaimedEvent>, CallPermit),
+    /// Send the parts of this batch under that lease with that permit.
+    SendBatch(Lease, Bisection, CallPermit),
     /// Check with that permit which account these credentials open.
     CheckAccount(CredentialsFingerprint, CallPermit),
     /// Look again now.
@@ -79,7 +80,7 @@ impl AccountWorker {
                         "batch",
                         batch.id = %id,
                         hubspot.account = %account.name,
-                        batch.events = batch.len()
+                        batch.events = batch.events_left()
                     );
                     tracing::debug!(parent: &span, "a batch leaves");
                     let delivery =
@@ -183,7 +184,9 @@ impl AccountWorker {
             let poison_events = &evidence.poison_events;
             (poison_events.batch_size(), poison_events.alone(!is_failing, Instant::now()))
         };
-        let limit = if status.paused.is_some() { 1 } else { batch_size };
+        let ignored = status.batches_ignored;
+        let singly = ignored.is_some_and(|it| !it.is_try_due(account.clock.now()));
+        let limit = if status.paused.is_some() || singly { 1 } else { batch_size };
         let linger = if draining { Duration::ZERO } else { account.settings.max_linger };
         let permit = self.reserve_permit()?;
         let request = ClaimRequest { limit, linger, first, last };
@@ -197,7 +200,14 @@ impl AccountWorker {
                     return Ok(NextAction::Repeat);
                 }
                 account.evidence().poison_events.record_sent(&batch);
-                Ok(NextAction::SendBatch(lease, batch, permit))
+                if singly {
+                    return Ok(NextAction::SendBatch(lease, Bisection::singles(batch), permit));
+                }
+                if ignored.is_some() {
+                    // Before the call, so that one batch is tried at a time.
+                    account.update_status(StatusChange::BatchTried).await;
+                }
+                Ok(NextAction::SendBatch(lease, Bisection::new(batch), permit))
             }
             ClaimResult::Wait(at) => Err(Wait::until(at.map(|at| self.timer_instant(at)))),
             ClaimResult::LeaseLost => {

@@ -1,6 +1,7 @@
 //! The status of a HubSpot account: its pause, its failures in a row, and the account that its credentials open.
 
 pub mod backoff;
+mod batches_ignored;
 #[cfg(test)]
 mod tests;
 
@@ -9,6 +10,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::time::Millis;
+pub use batches_ignored::BatchesIgnored;
 
 /// The status of a HubSpot account, kept across restarts.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,6 +37,9 @@ pub struct AccountStatus {
     /// Whether an operator confirmed another account that still lacks the events of the former one.
     #[serde(default, rename = "moved")]
     pub resync_pending: bool,
+    /// Whether the account answers batches and does nothing with them: its events are sent one by one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub batches_ignored: Option<BatchesIgnored>,
 }
 
 /// An app within a portal. HubSpot keys events by both.
@@ -136,6 +141,12 @@ pub enum StatusChange {
         /// Calls left of the day, if the answer had them.
         daily_remaining: Option<u64>,
     },
+    /// HubSpot answered batches and did nothing with them, and took single events of them.
+    BatchesIgnored,
+    /// A batch is about to be sent to an account that ignored batches.
+    BatchTried,
+    /// HubSpot confirmed events of a batch.
+    BatchesWork,
     /// All events of the former account were made pending for the newly confirmed one.
     Resynced,
 }
@@ -178,6 +189,15 @@ impl AccountStatus {
         let (after, daily_remaining) = match change {
             StatusChange::Paused => (self.paused_by_operator(now), &None),
             StatusChange::Resumed => (self.resumed(), &None),
+            StatusChange::BatchesIgnored => {
+                let ignored = self.batches_ignored.unwrap_or_else(|| BatchesIgnored::new(now));
+                (Self { batches_ignored: Some(ignored), ..self.clone() }, &None)
+            }
+            StatusChange::BatchTried => {
+                let tried = self.batches_ignored.map(|ignored| ignored.tried(now));
+                (Self { batches_ignored: tried, ..self.clone() }, &None)
+            }
+            StatusChange::BatchesWork => (Self { batches_ignored: None, ..self.clone() }, &None),
             StatusChange::Resynced => (Self { resync_pending: false, ..self.clone() }, &None),
             StatusChange::Recovered { accepted, daily_remaining } => {
                 (self.recovered(*accepted), daily_remaining)

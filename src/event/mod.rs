@@ -45,8 +45,8 @@ pub mod time;
 pub mod webinar;
 
 pub use account_status::{
-    AccountFailure, AccountStatus, Identity, Pause, PauseReason, RetryWait, StatusChange,
-    StatusUpdate,
+    AccountFailure, AccountStatus, BatchesIgnored, Identity, Pause, PauseReason, RetryWait,
+    StatusChange, StatusUpdate,
 };
 pub use change::{
     Change, ChangeKind, EndTime, OccurrenceChange, OccurrenceListing, RunChange, RunPhase, Shape,

@@ -22,6 +22,8 @@ pub(super) struct AccountHttp {
 pub(super) enum ApiOperation {
     /// The batch upsert.
     Upsert,
+    /// The single write of one event.
+    Put,
     /// The read of one event.
     Read,
     /// The account's details.

@@ -74,6 +74,12 @@ pub(super) struct ErrorBody {
     pub(super) message: Option<String>,
     #[serde(default, deserialize_with = "text")]
     pub(super) correlation_id: Option<String>,
+    /// Kind of the error where there is no category: `UNIQUE_VALUE_CONFLICT`, seen live with a 400.
+    #[serde(default, deserialize_with = "text")]
+    pub(super) error_type: Option<String>,
+    /// `error`, in HubSpot's own answers.
+    #[serde(default, deserialize_with = "text")]
+    pub(super) status: Option<String>,
     /// The limit that a 429 is about.
     #[serde(default, deserialize_with = "text")]
     pub(super) policy_name: Option<String>,

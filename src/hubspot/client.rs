@@ -24,6 +24,7 @@ use super::credentials::AccountTokens;
 use super::rate_limit_headers::RateLimitHeaders;
 use super::remote_event::RemoteEvent;
 use super::settings::AccountApiSettings;
+use super::single_verdict::judge_put;
 use super::verdict::{BatchItem, Verdict, judge};
 
 /// Longest response, in bytes. A batch's response repeats its events: a hundred with the longest texts have about half
@@ -118,6 +119,21 @@ impl AccountClient {
         .await
     }
 
+    /// Sends the full state of one event: `PUT /events/{externalEventId}`. As [`Self::upsert`], of a batch of one.
+    ///
+    /// # Cancel safety
+    /// HubSpot may have carried out a cancelled call, or may do so later.
+    pub async fn put_event(&self, permit: CallPermit, event: &BatchItem<'_>) -> ApiReport<Verdict> {
+        let url = self.event_url(event.external_event_id);
+        let request =
+            |token: &SecretString| self.request(HttpMethod::Put, &url, token, event.input.to_vec());
+        self.report(permit, ApiOperation::Put, request, |result| match result {
+            Ok(response) => judge_put(event, response.as_ref()),
+            Err(error) => Verdict::Account(error),
+        })
+        .await
+    }
+
     /// Reads an event: `GET /events/{externalEventId}?externalAccountId=`. The outcome is none if this app has no such
     /// event; those of other apps are not found (published guide).
     pub async fn read_event(
@@ -125,10 +141,7 @@ impl AccountClient {
         permit: CallPermit,
         key: &EventKey,
     ) -> ApiReport<Result<Option<RemoteEvent>, AccountError>> {
-        let mut url = self.events_url.clone();
-        url.path_segments_mut()
-            .expect("an http URL has a path")
-            .push(key.external_event_id.as_str());
+        let mut url = self.event_url(key.external_event_id.as_str());
         url.query_pairs_mut().append_pair("externalAccountId", key.external_account_id.as_str());
         self.get(permit, ApiOperation::Read, &url, RemoteEvent::from_response).await
     }
@@ -151,6 +164,12 @@ impl AccountClient {
     #[must_use]
     pub fn client_id(&self) -> Option<&str> {
         self.tokens.client_id()
+    }
+
+    fn event_url(&self, external_event_id: &str) -> Url {
+        let mut url = self.events_url.clone();
+        url.path_segments_mut().expect("an http URL has a path").push(external_event_id);
+        url
     }
 
     async fn get<T>(

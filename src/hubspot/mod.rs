@@ -1,4 +1,4 @@
-//! Client of HubSpot's API: the batch upsert, the read of one event, the account's identity, and the meaning of every
+//! Client of HubSpot's API: the batch upsert, the read and the single write of one event, the account's identity, and the meaning of every
 //! response.
 //!
 //! Promises:
@@ -23,6 +23,7 @@ mod credentials;
 mod rate_limit_headers;
 mod remote_event;
 pub mod settings;
+mod single_verdict;
 mod verdict;
 
 pub use crate::net::{

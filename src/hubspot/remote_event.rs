@@ -2,7 +2,8 @@
 
 use serde_json::{Map, Value};
 
-use super::account_error::{AccountError, is_web_page};
+use super::account_error::AccountError;
+use super::body::{ErrorBody, sanitize};
 use crate::event::Millis;
 use crate::net::HttpResponse;
 
@@ -22,16 +23,31 @@ pub struct RemoteEvent(Map<String, Value>);
 impl RemoteEvent {
     /// Reads the response to the request for one event; none if there is no such event.
     ///
-    /// A 404 of the API means that there is none; a web page is another server's, and proves nothing about the event.
+    /// A 404 of the API means that there is none. Any other 404 is the path's, and proves nothing about the event.
     pub(super) fn from_response(response: &HttpResponse) -> Result<Option<Self>, AccountError> {
         match response.status {
             200..=299 => match serde_json::from_slice(&response.body) {
                 Ok(Value::Object(fields)) => Ok(Some(Self(fields))),
                 Ok(_) | Err(_) => Err(AccountError::from_unreadable(response, "no event in JSON")),
             },
-            404 if !is_web_page(response) => Ok(None),
+            404 if is_absence(response) => Ok(None),
             _ => Err(AccountError::from_response(response)),
         }
+    }
+
+    /// HubSpot's id of the record, if it is shown.
+    #[must_use]
+    pub fn object_id(&self) -> Option<String> {
+        Some(text(self.0.get("objectId"))).filter(|id| !id.is_empty()).map(|id| sanitize(&id))
+    }
+
+    /// Whether it is this very event, as it was sent: by its name, organizer, description and link, its times as
+    /// instants, and its two flags. Its type and its properties prove nothing: HubSpot drops unknown properties.
+    #[must_use]
+    pub fn shows(&self, input: &[u8]) -> bool {
+        let is_proof = |name: &String| name != "eventType" && !name.starts_with("customProperties");
+        serde_json::from_slice(input)
+            .is_ok_and(|input: Value| !differences(&input, self).iter().any(is_proof))
     }
 
     /// An event with these fields.
@@ -39,6 +55,15 @@ impl RemoteEvent {
     pub fn from_fields(fields: Map<String, Value>) -> Self {
         Self(fields)
     }
+}
+
+/// Whether a 404 is HubSpot's own, in JSON: `OBJECT_NOT_FOUND`, or an error with a correlation id. A gateway's, or that
+/// of a path that does not exist, has neither.
+fn is_absence(response: &HttpResponse) -> bool {
+    ErrorBody::parse(&response.body).is_some_and(|error| {
+        error.category.as_deref() == Some("OBJECT_NOT_FOUND")
+            || (error.status.as_deref() == Some("error") && error.correlation_id.is_some())
+    })
 }
 
 /// The fields in which HubSpot differs from an input (JSON of [`crate::event::EventInput`]), by HubSpot's names.
@@ -98,6 +123,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::hubspot::AccountErrorKind;
 
     fn input() -> Value {
         json!({
@@ -187,6 +213,31 @@ mod tests {
     }
 
     #[test]
+    fn shows_event_by_what_hubspot_certainly_keeps() {
+        let input = serde_json::to_vec(&input()).expect("JSON");
+        for same in [
+            json!({}),
+            json!({ "eventType": "CONFERENCE", "customProperties": [] }),
+            json!({ "startDateTime": "2026-03-05T13:00:00-05:00" }),
+        ] {
+            assert!(shown(&same).shows(&input), "{same}");
+        }
+        for other in [
+            json!({ "eventName": "Other" }),
+            json!({ "eventOrganizer": "Other" }),
+            json!({ "eventDescription": null }),
+            json!({ "eventUrl": "https://example.com/2" }),
+            json!({ "endDateTime": "2026-03-05T19:00:01Z" }),
+            json!({ "eventCancelled": true }),
+            json!({ "eventCompleted": false }),
+        ] {
+            assert!(!shown(&other).shows(&input), "{other}");
+        }
+        assert!(!RemoteEvent::from_fields(Map::new()).shows(&input), "an empty answer");
+        assert!(!shown(&json!({})).shows(b"no JSON"));
+    }
+
+    #[test]
     fn from_response_any_status_is_event_absence_or_error() {
         let read = |status, kind: &str, body: &str| {
             let headers = vec![("content-type".to_owned(), kind.to_owned())];
@@ -195,7 +246,12 @@ mod tests {
         let json = "application/json";
         assert_eq!(read(200, json, "{}"), Ok(Some(RemoteEvent::from_fields(Map::new()))));
         assert_eq!(read(404, json, r#"{"category":"OBJECT_NOT_FOUND"}"#), Ok(None));
-        assert!(read(404, "text/html", "<html>").is_err());
+        let unnamed = r#"{"status":"error","message":"no","correlationId":"c"}"#;
+        assert_eq!(read(404, json, unnamed), Ok(None));
+        for other in ["{}", "", "<html>", r#"{"message":"no route"}"#, r#"{"status":"error"}"#] {
+            let error = read(404, json, other).expect_err("it is the path's");
+            assert_eq!(error.kind, AccountErrorKind::NotFound, "M22: {other}");
+        }
         for (status, body) in
             [(200, "[]"), (200, ""), (401, "{}"), (429, "{}"), (500, "{}"), (302, "")]
         {

@@ -10,6 +10,7 @@
 //! | 2xx, `status` anything else | `PENDING`, `PROCESSING`, unknown | all in progress |
 //! | | `CANCELED` | all unconfirmed: unfinished |
 //! | 2xx | a web page, a body that is cut off or no JSON, `numErrors` that is no number | overloaded, ambiguous |
+//! | 400, `UNIQUE_VALUE_CONFLICT` | another call made the event meanwhile | all unconfirmed: conflict |
 //! | 400, 422 | | split for a bad event; alone: refused |
 //! | 413, 409 | | split for the whole batch; alone: 413 refused, 409 unconfirmed: unfinished |
 //! | any status, longer than the bound | | split for the whole batch; alone: transport, ambiguous |
@@ -27,8 +28,8 @@
 //! | no connection | the request was not sent | transport |
 //! | time-out, reset, cut off | HubSpot may have carried out the request | transport, ambiguous |
 //!
-//! Delivery settles the events of [`Verdict::Items`] one by one, and sends unconfirmed ones again in halves. It sends
-//! the batch of a [`Verdict::Split`] again in halves. Any other verdict is the account's, and no event is charged for
+//! Delivery settles the events of [`Verdict::Items`] one by one. It sends those without a result once more, then one by
+//! one, and other unconfirmed ones in halves. It sends the batch of a [`Verdict::Split`] again in halves. Any other verdict is the account's, and no event is charged for
 //! it ([`AccountError`]). `Retry-After` counts seconds; a number that is too large for seconds counts milliseconds,
 //! within bounds; zero, a negative number, a fraction or a date counts as absent.
 
@@ -111,6 +112,8 @@ pub enum Unconfirmed {
     /// HubSpot reports that it has finished, and gives neither an error nor a result for the event. Seen in the field:
     /// nothing was done.
     NoResult,
+    /// An event of the batch is there already, by another call (`UNIQUE_VALUE_CONFLICT`): another try updates it.
+    Conflict,
     /// HubSpot has not finished, or names an error that is not the event's: the event may still be written.
     Unfinished,
 }
@@ -135,6 +138,10 @@ pub fn judge(batch: &[BatchItem<'_>], response: Result<&HttpResponse, &Transport
                     let problem = if page { "a web page" } else { "not the JSON of an upsert" };
                     Verdict::Account(AccountError::from_unreadable(response, problem))
                 }
+            }
+            (400, _) if is_conflict(response) => {
+                let detail = AccountError::from_response(response).detail;
+                Verdict::Items(vec![unconfirmed(Unconfirmed::Conflict, detail); batch.len()])
             }
             // A web page is not the API's response about an event.
             (400, _) if is_web_page(response) => {
@@ -161,6 +168,16 @@ pub fn judge(batch: &[BatchItem<'_>], response: Result<&HttpResponse, &Transport
 
 fn unconfirmed(reason: Unconfirmed, detail: impl Into<String>) -> ItemVerdict {
     ItemVerdict::Unconfirmed { reason, detail: detail.into() }
+}
+
+/// Seen live with `errorType`; other errors have a `category`.
+fn is_conflict(response: &HttpResponse) -> bool {
+    ErrorBody::parse(&response.body).is_some_and(|error| {
+        [error.error_type, error.category]
+            .iter()
+            .flatten()
+            .any(|text| text == "UNIQUE_VALUE_CONFLICT")
+    })
 }
 
 /// Judges a 2xx event by event.

@@ -76,6 +76,7 @@ impl HttpClient {
         let method = match request.method {
             HttpMethod::Get => reqwest::Method::GET,
             HttpMethod::Post => reqwest::Method::POST,
+            HttpMethod::Put => reqwest::Method::PUT,
         };
         let mut prepared = client.request(method, request.url).timeout(request.timeout);
         for (name, value) in &request.headers {

@@ -41,6 +41,7 @@ pub struct HttpRequest {
 pub enum HttpMethod {
     Get,
     Post,
+    Put,
 }
 
 /// A response of any status.

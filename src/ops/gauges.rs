@@ -20,6 +20,7 @@ pub(super) async fn update_gauges(ops: &OpsState) {
             read_figure("a status", LIMIT, ops.ledger.account_status(account)).await
         {
             ops.metrics.set_paused(account, status.paused.map(|pause| pause.reason));
+            ops.metrics.set_batches_ignored(account, status.batches_ignored.is_some());
             ops.metrics.set_daily_remaining(account, status.daily_remaining);
         }
         let oldest =

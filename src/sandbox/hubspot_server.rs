@@ -1,7 +1,8 @@
 //! An emulated HubSpot behind a real listener.
 //!
 //! Beside HubSpot's own paths it has controls for a person who tries things out: `POST /sandbox/fail/STATUS` makes
-//! every upsert fail with that status until `POST /sandbox/heal`, and `GET /sandbox/events` shows the account's events.
+//! every upsert fail with that status and `POST /sandbox/ignore-batches` makes batches do nothing, until
+//! `POST /sandbox/heal`; `GET /sandbox/events` shows the account's events.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -56,10 +57,17 @@ impl HubspotHandler {
                 emulator.inject_standing(EmulatorFault::Status { status, retry_after: None });
                 (200, json!({ "faults": format!("every upsert is answered {status}") }))
             }
+            ("POST", "ignore-batches", _) => {
+                emulator.inject_standing(EmulatorFault::NoResults("COMPLETE"));
+                (200, json!({ "faults": "every batch is answered 200 and does nothing" }))
+            }
             ("GET", "events", _) => {
                 (200, emulator.events().values().map(StoredEvent::read_response).collect())
             }
-            _ => (404, json!({ "error": "try POST fail/503, POST heal, or GET events" })),
+            _ => (
+                404,
+                json!({ "error": "try POST fail/503, POST ignore-batches, POST heal, or GET events" }),
+            ),
         };
         SimpleResponse::json(status, &body)
     }

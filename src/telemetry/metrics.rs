@@ -82,6 +82,7 @@ impl Metrics {
         self.set_oldest_pending(account, None);
         self.set_paused(account, None);
         self.set_lease_held(account, false);
+        self.set_batches_ignored(account, false);
     }
 
     fn prepare_source(&self, source: &SourceName, provider: &ProviderId) {
@@ -236,6 +237,12 @@ impl Metrics {
             let gauge = self.families.account_paused.with_label_values(&labels);
             gauge.set(i64::from(reason == Some(*each)));
         }
+    }
+
+    /// Sets whether the account answers batches and does nothing with them.
+    pub fn set_batches_ignored(&self, account: &AccountName, ignored: bool) {
+        let gauge = self.families.batches_ignored.with_label_values(&[account.as_str()]);
+        gauge.set(i64::from(ignored));
     }
 
     /// Sets the calls left of the day, if HubSpot reports them.

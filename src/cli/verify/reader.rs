@@ -117,7 +117,9 @@ mod tests {
             if status == 0 {
                 return Err(TransportError::Timeout);
             }
-            Ok(HttpResponse { status, headers: Vec::new(), body: b"{}".to_vec() })
+            let body: &[u8] =
+                if status == 404 { br#"{"category":"OBJECT_NOT_FOUND"}"# } else { b"{}" };
+            Ok(HttpResponse { status, headers: Vec::new(), body: body.to_vec() })
         }
     }
 

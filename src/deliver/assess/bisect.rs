@@ -3,6 +3,8 @@
 //! A batch that is refused whole is sent again in halves, the first half before the second and each of them to its end.
 //! One bad event among `n` costs at most two calls for each halving beyond the batch's own: 2 x 7 of 100. If the first
 //! half of a part that holds a bad event is confirmed whole, the second is known to hold it and is halved unsent.
+//!
+//! A part of which an answer confirms nothing is sent once more, and then its events go one by one.
 
 use std::ops::ControlFlow;
 
@@ -10,6 +12,7 @@ use crate::ledger::ClaimedEvent;
 
 /// Events that are sent in one call.
 #[derive(Debug, Default)]
+#[allow(clippy::struct_excessive_bools, reason = "they are independent facts")]
 pub struct BatchPart {
     /// The events.
     pub events: Vec<ClaimedEvent>,
@@ -17,8 +20,24 @@ pub struct BatchPart {
     pub outcome_unknown: bool,
     /// HubSpot confirmed an event of the batch before.
     pub batch_confirmed: bool,
+    /// How it is sent.
+    pub way: Way,
+    /// Answers to batches with all its events confirmed nothing of them, nor anything else.
+    pub was_silent: bool,
     /// At least one of the events will be refused, if every part before it since its parent was confirmed whole.
     has_bad_event: bool,
+}
+
+/// How a part is sent.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Way {
+    /// As a batch.
+    #[default]
+    Batch,
+    /// As a batch once more, since an answer confirmed nothing of it.
+    Again,
+    /// As a single event. It is read before, if a batch with it was sent: HubSpot may hold it.
+    Single,
 }
 
 /// How much of a part HubSpot confirmed.
@@ -39,6 +58,10 @@ pub enum NextPart {
     Rest,
     /// The halves of this, then the rest.
     Halves(BatchPart),
+    /// This whole once more, then the rest.
+    Again(BatchPart),
+    /// The events of this one by one, then the rest.
+    Singly(BatchPart),
     /// Nothing: the rest is released.
     Stop {
         /// A part that is released with the rest.
@@ -73,6 +96,12 @@ impl BatchPart {
         Self { outcome_unknown: true, ..Self::new(events) }
     }
 
+    /// The part is sent this way.
+    #[must_use]
+    pub fn by(self, way: Way) -> Self {
+        Self { way, ..self }
+    }
+
     /// The ids of its events.
     #[must_use]
     pub fn ids(&self) -> Vec<i64> {
@@ -85,6 +114,20 @@ impl Bisection {
     #[must_use]
     pub fn new(batch: Vec<ClaimedEvent>) -> Self {
         Self { stack: vec![BatchPart::new(batch)], confirmed: false }
+    }
+
+    /// Events that are sent one by one.
+    #[must_use]
+    pub fn singles(events: Vec<ClaimedEvent>) -> Self {
+        let mut singles = Self { stack: Vec::new(), confirmed: false };
+        singles.push_singles(BatchPart::new(events));
+        singles
+    }
+
+    /// The number of its events that are not settled yet.
+    #[must_use]
+    pub fn events_left(&self) -> usize {
+        self.stack.iter().map(|part| part.events.len()).sum()
     }
 
     /// The part to send next. It stays here until it is taken.
@@ -115,6 +158,14 @@ impl Bisection {
                 self.push_halves(part);
                 ControlFlow::Continue(())
             }
+            NextPart::Again(part) => {
+                self.stack.push(part.by(Way::Again));
+                ControlFlow::Continue(())
+            }
+            NextPart::Singly(part) => {
+                self.push_singles(part);
+                ControlFlow::Continue(())
+            }
             NextPart::Stop { released } => {
                 self.stack.extend(released);
                 ControlFlow::Break(())
@@ -125,6 +176,17 @@ impl Bisection {
     /// Takes everything that is left.
     pub fn take_rest(&mut self) -> Vec<BatchPart> {
         std::mem::take(&mut self.stack)
+    }
+
+    /// Puts the events of a part on top, each as a part of its own, the first one last.
+    fn push_singles(&mut self, part: BatchPart) {
+        let BatchPart { events, outcome_unknown, was_silent, .. } = part;
+        let single = |event| BatchPart {
+            outcome_unknown,
+            was_silent,
+            ..BatchPart::new(vec![event]).by(Way::Single)
+        };
+        self.stack.extend(events.into_iter().rev().map(single));
     }
 
     /// Puts the first half on top of the second. If one of them holds a bad event, the second does once the first was

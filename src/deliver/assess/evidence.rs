@@ -4,6 +4,7 @@ use super::concurrency::Concurrency;
 use super::missing_results::MissingResults;
 use super::poison_events::PoisonEvents;
 use super::refusal_streak::{Blame, RefusalStreak};
+use super::silent_batches::SilentBatches;
 use crate::event::{AccountStatus, HubspotRefusal, PauseReason};
 use crate::hubspot::{AccountErrorKind, CallTiming, Verdict};
 use crate::ledger::ClaimedEvent;
@@ -14,6 +15,8 @@ pub struct Evidence {
     refusal_streak: RefusalStreak,
     /// Events that answers left out.
     pub missing_results: MissingResults,
+    /// Answers to batches that confirmed nothing, and the checks of single events.
+    pub silent_batches: SilentBatches,
     /// Events that make calls fail, and the size of the next batch.
     pub poison_events: PoisonEvents,
     /// The number of calls in flight.
@@ -27,6 +30,7 @@ impl Evidence {
         Self {
             refusal_streak: RefusalStreak::default(),
             missing_results: MissingResults::default(),
+            silent_batches: SilentBatches::default(),
             poison_events: PoisonEvents::new(max_batch),
             concurrency: Concurrency::new(max_in_flight),
         }

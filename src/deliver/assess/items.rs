@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use super::bisect::{BatchPart, Confirmed, NextPart};
+use super::bisect::{BatchPart, Confirmed, NextPart, Way};
 use super::evidence::Evidence;
 use super::missing_results::MAX_MISSING;
-use super::{AnswerCounts, Assessment, EventOutcome, Report, failure};
+use super::{AnswerContext, AnswerCounts, Assessment, EventOutcome, Report, failure};
 use crate::event::{HubspotRefusal, Millis, StatusChange};
 use crate::hubspot::{ItemVerdict, Unconfirmed};
 use crate::ledger::{ClaimedEvent, DeliveryOutcome};
@@ -20,16 +20,22 @@ pub(super) fn assess_items(
     evidence: &mut Evidence,
     items: Vec<ItemVerdict>,
     part: BatchPart,
-    daily_remaining: Option<u64>,
-    now: Millis,
-    random: u32,
+    context: &AnswerContext<'_>,
 ) -> Assessment {
-    let BatchPart { events, batch_confirmed, .. } = part;
+    let AnswerContext { status, daily_remaining, now, random } = *context;
+    let BatchPart { events, batch_confirmed, way, was_silent, .. } = part;
     let sorted = SortedItems::new(events.into_iter().zip(items), now);
     let SortedItems { counts, confirmed, in_progress, mut outcomes, mut unconfirmed } = sorted;
     let accepted = !confirmed.is_empty();
+    let mut ignores_batches = None;
     if accepted {
         evidence.record_accepted(&confirmed);
+        if way != Way::Single {
+            evidence.silent_batches.record_work();
+            ignores_batches = status.batches_ignored.map(|_| false);
+        } else if was_silent && evidence.silent_batches.is_suspicious() {
+            ignores_batches = Some(true);
+        }
     }
     // A working account confirms or refuses at least one event.
     let works = accepted || counts.refused > 0;
@@ -42,6 +48,23 @@ pub(super) fn assess_items(
             suspects = in_progress.ids;
         }
         None => {}
+        Some((event, reason, _)) if way != Way::Single && reason != Unconfirmed::Unfinished => {
+            let mut events: Vec<_> = unconfirmed.into_iter().map(|(event, ..)| event).collect();
+            events.push(event);
+            // A missing result beside those of others is that event's alone.
+            let is_silent = reason == Unconfirmed::NoResult && !works && !batch_confirmed;
+            if is_silent {
+                evidence.silent_batches.record_silent();
+            }
+            let mut rest = BatchPart::unconfirmed(events);
+            rest.was_silent = is_silent;
+            // An account that is known to ignore batches is not asked again.
+            next = if way == Way::Batch && status.batches_ignored.is_none() {
+                NextPart::Again(rest)
+            } else {
+                NextPart::Singly(rest)
+            };
+        }
         // Sent alone, it was the part's only event. If HubSpot accepts others, the missing confirmation is about the
         // event; if it does not, it may do nothing at all, so the rest of the batch is not tried.
         Some((event, kind, detail)) if counts.total() == 1 => {
@@ -69,6 +92,7 @@ pub(super) fn assess_items(
         confirmed: counts.confirmed_share(),
         next: if confirmed_nothing.is_some() { NextPart::Stop { released: None } } else { next },
         suspects,
+        ignores_batches,
         report: Report::Answered { counts, confirmed_nothing },
         ..Assessment::default()
     }
@@ -152,11 +176,13 @@ fn assess_unconfirmed(
     let reason = detail.to_owned();
     let attempts = event.attempts.saturating_add(1);
     let outcome = match kind {
-        Unconfirmed::NoResult if is_missing && attempts >= MAX_MISSING => {
+        Unconfirmed::NoResult | Unconfirmed::Conflict if is_missing && attempts >= MAX_MISSING => {
             DeliveryOutcome::Refused(no_result(attempts, detail))
         }
-        Unconfirmed::NoResult if is_missing => DeliveryOutcome::RetryCounted { not_before, reason },
-        Unconfirmed::NoResult | Unconfirmed::Unfinished => {
+        Unconfirmed::NoResult | Unconfirmed::Conflict if is_missing => {
+            DeliveryOutcome::RetryCounted { not_before, reason }
+        }
+        Unconfirmed::NoResult | Unconfirmed::Conflict | Unconfirmed::Unfinished => {
             DeliveryOutcome::RetryUncounted { not_before, reason }
         }
     };

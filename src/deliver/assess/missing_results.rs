@@ -29,6 +29,12 @@ impl MissingResults {
         }
     }
 
+    /// Whether the event came back alone without a result, and was not accepted since.
+    #[must_use]
+    pub fn is_missing(&self, event: i64) -> bool {
+        self.last_missing.contains_key(&event)
+    }
+
     /// Records that an event came back alone without a result. Returns whether others were accepted since it last did.
     /// Earlier acceptances do not count: the account may do nothing now.
     pub fn record_missing(&mut self, event: i64) -> bool {

@@ -6,7 +6,7 @@
 //! * [`failure`]: derives the account's failure from a failed or unhelpful answer.
 //!
 //! Promises: each event of the part is settled, sent again in a half, or released, exactly once; an event is sent at
-//! most once more than its batch can be halved; the same evidence gives the same assessment.
+//! most three times more than its batch can be halved; the same evidence gives the same assessment.
 
 pub mod bisect;
 pub mod concurrency;
@@ -16,6 +16,7 @@ mod items;
 pub mod missing_results;
 pub mod poison_events;
 pub mod refusal_streak;
+pub mod silent_batches;
 #[cfg(test)]
 pub(super) mod tests;
 
@@ -47,6 +48,8 @@ pub struct Assessment {
     pub next: NextPart,
     /// Events that may have caused the failure. They are recorded in the evidence once the status has changed.
     pub suspects: Vec<i64>,
+    /// Whether the account ignores batches, if the answer shows it.
+    pub ignores_batches: Option<bool>,
     /// The log entry.
     pub report: Report,
 }
@@ -88,6 +91,15 @@ pub struct AnswerCounts {
     pub unconfirmed: usize,
 }
 
+/// What an assessment needs beside the answer.
+struct AnswerContext<'a> {
+    status: &'a AccountStatus,
+    daily_remaining: Option<u64>,
+    now: Millis,
+    /// Source of a backoff's jitter.
+    random: u32,
+}
+
 /// Assesses the answer to a part of a batch. `random` is the source of a backoff's jitter.
 #[must_use]
 pub fn assess(
@@ -116,7 +128,8 @@ pub fn assess(
             {
                 return assess_refusing_account(part, revoked, refusal, now);
             }
-            assess_items(evidence, items, part, daily_remaining, now, random)
+            let context = AnswerContext { status, daily_remaining, now, random };
+            assess_items(evidence, items, part, &context)
         }
     }
 }

@@ -256,6 +256,21 @@ async fn upsert_without_a_response_labels_the_failure() {
 }
 
 #[tokio::test]
+async fn put_event_is_one_put_of_the_input_by_the_encoded_id() {
+    let shown = r#"{"id":"a/b","objectId":"42","n":1}"#;
+    let (account, script) = account(fixed(), [answer(200, shown)]);
+    let event = BatchItem { external_event_id: "a/b", input: br#"{"n":1}"# };
+    let report = account.put_event(permit(), &event).await;
+    let confirmed = ItemVerdict::Confirmed { object_id: Some("42".into()) };
+    assert_eq!(report.outcome, Verdict::Items(vec![confirmed]));
+    assert_eq!(script.calls(), ["put 200 1"]);
+    let request = script.asked.lock().unwrap()[0].clone();
+    assert_eq!((request.method, request.body.as_slice()), (HttpMethod::Put, event.input));
+    let path = "https://hubspot.example/marketing/v3/marketing-events/events/a%2Fb";
+    assert_eq!(request.url.as_str(), path);
+}
+
+#[tokio::test]
 async fn fetch_portal_id_reads_the_details() {
     let (good, script) = account(fixed(), [answer(200, DETAILS)]);
     assert_eq!(good.fetch_portal_id(permit()).await.outcome.unwrap(), 48_213_377);

@@ -32,7 +32,7 @@ fn confirmed(object_id: Option<&str>) -> ItemVerdict {
     ItemVerdict::Confirmed { object_id: object_id.map(str::to_owned) }
 }
 
-/// Each item's verdict in one letter: confirmed, refused, `s` (no result), `?` (unfinished), `~` (in progress).
+/// Each item's verdict in one letter: confirmed, refused, `s` (no result), `!` (conflict), `?` (unfinished), `~` (in progress).
 fn letters(verdict: &Verdict) -> String {
     let Verdict::Items(items) = verdict else { panic!("{verdict:?}") };
     items
@@ -41,6 +41,7 @@ fn letters(verdict: &Verdict) -> String {
             ItemVerdict::Confirmed { .. } => 'c',
             ItemVerdict::Refused(_) => 'r',
             ItemVerdict::Unconfirmed { reason: Unconfirmed::NoResult, .. } => 's',
+            ItemVerdict::Unconfirmed { reason: Unconfirmed::Conflict, .. } => '!',
             ItemVerdict::Unconfirmed { reason: Unconfirmed::Unfinished, .. } => '?',
             ItemVerdict::InProgress { .. } => '~',
         })
@@ -52,6 +53,15 @@ fn account_error(verdict: Verdict) -> AccountError {
         Verdict::Account(error) => error,
         Verdict::Items(_) | Verdict::Split(_) => panic!("{verdict:?}"),
     }
+}
+
+/// Seen live for the second creation of a key; the error has `errorType` and no category.
+#[test]
+fn judge_conflict_confirms_and_refuses_nothing() {
+    let body = r#"{"status":"error","message":"taken","errorType":"UNIQUE_VALUE_CONFLICT",
+                   "errorTokens":{"existingObjectId":["864"]},"correlationId":"c"}"#;
+    assert_eq!(letters(&judge_body(&IDS, 400, body)), "!".repeat(IDS.len()));
+    assert_eq!(letters(&judge_body(&["wbn-7041"], 400, body)), "!");
 }
 
 #[test]

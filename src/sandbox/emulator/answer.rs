@@ -14,6 +14,11 @@ use crate::http::simple_server::SimpleResponse;
 /// Id of every reply for support tickets. HubSpot's differ from reply to reply.
 const CORRELATION_ID: &str = "e3a1c0de-0000-4000-8000-000000000000";
 
+/// Scope of writing events.
+const WRITE_SCOPE: &str = "crm.objects.marketing_events.write";
+/// Scope of reading events.
+pub(super) const READ_SCOPE: &str = "crm.objects.marketing_events.read";
+
 fn error_body(category: &str, message: &str) -> Value {
     json!({
         "status": "error",
@@ -29,6 +34,20 @@ fn error(status: u16, category: &str, message: &str) -> SimpleResponse {
 
 pub(super) fn invalid(message: &str) -> SimpleResponse {
     error(400, "VALIDATION_ERROR", message)
+}
+
+/// The error of a key that exists, which has no category.
+pub(super) fn conflict() -> SimpleResponse {
+    SimpleResponse::json(
+        400,
+        &json!({
+            "status": "error",
+            "message": "A marketing event with this unique id exists already",
+            "errorType": "UNIQUE_VALUE_CONFLICT",
+            "errorTokens": { "existingObjectId": ["730000000001"] },
+            "correlationId": CORRELATION_ID,
+        }),
+    )
 }
 
 pub(super) fn no_such_event() -> SimpleResponse {
@@ -72,6 +91,13 @@ pub(super) fn limited(policy: Option<&str>) -> SimpleResponse {
     SimpleResponse::json(429, &body)
 }
 
+/// The time as HTTP's `Date` has it (RFC 9110, section 5.6.7).
+pub(super) fn http_date(now: Millis) -> String {
+    let at = jiff::Timestamp::from_millisecond(now.get()).unwrap_or_default();
+    let printed = jiff::fmt::rfc2822::DateTimePrinter::new().timestamp_to_rfc9110_string(&at);
+    printed.unwrap_or_default()
+}
+
 /// The reply with this status.
 pub(super) fn status(status: u16) -> SimpleResponse {
     match status {
@@ -81,7 +107,7 @@ pub(super) fn status(status: u16) -> SimpleResponse {
             "INVALID_AUTHENTICATION",
             "The access token used to make this call is not known",
         ),
-        403 => missing_scopes(),
+        403 => missing_scope(WRITE_SCOPE),
         // The category is a guess; clients judge by the status.
         404 => error(404, "OBJECT_NOT_FOUND", "resource not found"),
         // The status was seen; the body is a guess.
@@ -104,7 +130,8 @@ pub(super) fn html_page(status: u16) -> SimpleResponse {
     SimpleResponse { status, headers, body: page.into_bytes(), fault: None }
 }
 
-fn missing_scopes() -> SimpleResponse {
+/// The answer to a credential without that scope.
+pub(super) fn missing_scope(scope: &str) -> SimpleResponse {
     let mut body = error_body(
         "MISSING_SCOPES",
         "This app hasn't been granted all required scopes to make this call. Read more about required scopes here: \
@@ -112,7 +139,7 @@ fn missing_scopes() -> SimpleResponse {
     );
     body["errors"] = json!([{
         "message": "One or more of the following scopes are required.",
-        "context": { "requiredGranularScopes": ["crm.objects.marketing_events.write"] },
+        "context": { "requiredGranularScopes": [scope] },
     }]);
     body["links"]["scopes"] = json!("https://developers.hubspot.com/scopes");
     SimpleResponse::json(403, &body)

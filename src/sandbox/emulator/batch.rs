@@ -87,16 +87,26 @@ struct BatchBody {
     inputs: Vec<UpsertInput>,
 }
 
-/// Parses the events of a body.
-pub(super) fn parse(body: &[u8]) -> Result<Vec<UpsertInput>, BatchError> {
+/// Parses the body of a single write: `MarketingEventCreateRequestParams`, an element of a batch.
+pub(super) fn parse_single(body: &[u8]) -> Result<UpsertInput, BatchError> {
+    parse_json(body)
+}
+
+fn parse_json<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, BatchError> {
     let mut json = serde_json::Deserializer::from_slice(body);
     let schema = |error: serde_path_to_error::Error<serde_json::Error>| BatchError::Schema {
         path: error.path().to_string(),
         message: error.inner().to_string(),
     };
-    let BatchBody { inputs } = serde_path_to_error::deserialize(&mut json).map_err(schema)?;
+    let parsed = serde_path_to_error::deserialize(&mut json).map_err(schema)?;
     json.end()
         .map_err(|error| BatchError::Schema { path: ".".into(), message: error.to_string() })?;
+    Ok(parsed)
+}
+
+/// Parses the events of a body.
+pub(super) fn parse(body: &[u8]) -> Result<Vec<UpsertInput>, BatchError> {
+    let BatchBody { inputs } = parse_json(body)?;
     if inputs.is_empty() || inputs.len() > MAX_INPUTS {
         return Err(BatchError::Count(inputs.len()));
     }

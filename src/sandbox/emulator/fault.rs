@@ -29,6 +29,8 @@ pub enum EmulatorFault {
     /// 200 with this batch status (`COMPLETE`, `PENDING`, `PROCESSING`, `CANCELED`) and without results, and nothing is
     /// stored.
     NoResults(&'static str),
+    /// 400 `UNIQUE_VALUE_CONFLICT`, as seen live when two calls make an event at once, and nothing is stored.
+    Conflict,
     /// This status with a web page, as sent by a proxy before the API, and nothing is stored.
     HtmlPage(u16),
     /// 429 for a named or an unnamed limit.
@@ -63,6 +65,11 @@ impl EmulatorFault {
             return true;
         };
         batch.iter().any(|input| input.event_name.contains(name))
+    }
+
+    /// Whether the fault may occur in a single write too.
+    pub(super) fn concerns_single(&self) -> bool {
+        !matches!(self, Self::FewerResults | Self::NoResults(_))
     }
 
     /// Whether the fault occurs before the body is read.

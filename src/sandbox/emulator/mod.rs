@@ -11,6 +11,7 @@
 //! * `wire`: operations and routes;
 //! * `access`: credentials and limits;
 //! * `batch`: the body of an upsert;
+//! * `single`: the read and the single write of one event;
 //! * `stored_event`: an event as stored and shown;
 //! * `answer`: replies;
 //! * `fault`: injected faults.
@@ -19,6 +20,7 @@ mod access;
 mod answer;
 mod batch;
 mod fault;
+mod single;
 mod stored_event;
 #[cfg(test)]
 mod tests;
@@ -27,9 +29,7 @@ mod wire;
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use percent_encoding::percent_decode_str;
 use serde_json::{Value, json};
-use url::form_urlencoded;
 
 use crate::event::Millis;
 use crate::http::simple_server::{SimpleRequest, SimpleResponse};
@@ -81,6 +81,8 @@ pub struct HubspotEmulator {
     delayed: Vec<(Millis, Vec<UpsertInput>)>,
     calls: Vec<EmulatorCall>,
     violations: Vec<String>,
+    /// Status of every read of an event, instead of its reply.
+    read_status: Option<u16>,
 }
 
 impl HubspotEmulator {
@@ -95,6 +97,7 @@ impl HubspotEmulator {
             delayed: Vec::new(),
             calls: Vec::new(),
             violations: Vec::new(),
+            read_status: None,
         }
     }
 
@@ -109,6 +112,7 @@ impl HubspotEmulator {
                 let admitted = self.access.admit(now, authorization);
                 (0, admitted.and_then(|()| self.read(request)))
             }
+            Ok(EmulatorOperation::Put) => (1, self.put(now, request)),
             Ok(EmulatorOperation::Details) => {
                 let admitted = self.access.admit(now, authorization);
                 (0, admitted.map(|()| self.details()))
@@ -129,6 +133,7 @@ impl HubspotEmulator {
         if routed != Ok(EmulatorOperation::Token) {
             reply.headers.extend(self.access.headers(now, authorization));
         }
+        reply.headers.push(("date".to_owned(), answer::http_date(now)));
         let operation = routed.ok();
         self.calls.push(EmulatorCall { at: now, operation, status: reply.status, inputs });
         reply
@@ -161,6 +166,12 @@ impl HubspotEmulator {
     pub fn clear_faults(&mut self) {
         self.queued.clear();
         self.standing.clear();
+    }
+
+    /// Answers every read of an event with this status, until it is set to none: 403 is a credential without the scope for
+    /// reading.
+    pub fn set_read_status(&mut self, status: Option<u16>) {
+        self.read_status = status;
     }
 
     /// Sets the account's remaining calls of the day; `None` removes the limit. A day never ends here.
@@ -255,6 +266,7 @@ impl HubspotEmulator {
             EmulatorFault::NoResults(state) => {
                 SimpleResponse::json(200, &answer::batch(state, now, &[]))
             }
+            EmulatorFault::Conflict => answer::conflict(),
             EmulatorFault::HtmlPage(status) => answer::html_page(status),
             EmulatorFault::Limited { policy, retry_after } => {
                 answer::retry_after(answer::limited(policy), retry_after)
@@ -334,20 +346,6 @@ impl HubspotEmulator {
         body["errors"] =
             refused.iter().map(|input| answer::item_error(input, identified)).collect();
         SimpleResponse::json(207, &body)
-    }
-
-    fn read(&mut self, request: &SimpleRequest) -> Result<SimpleResponse, SimpleResponse> {
-        let account = form_urlencoded::parse(request.query.as_bytes())
-            .find(|(name, _)| name == "externalAccountId")
-            .map(|(_, value)| value.into_owned());
-        let Some(account) = account else {
-            self.violations.push("an event is read without externalAccountId".to_owned());
-            return Err(answer::invalid("externalAccountId is required"));
-        };
-        let event = wire::event_id(&request.path).unwrap_or_default();
-        let key = (account, percent_decode_str(event).decode_utf8_lossy().into_owned());
-        let event = self.events.get(&key).ok_or_else(answer::no_such_event)?;
-        Ok(SimpleResponse::json(200, &event.read_response()))
     }
 
     fn details(&self) -> SimpleResponse {

@@ -137,6 +137,59 @@ fn read_needs_both_ids() {
 }
 
 #[test]
+fn single_write_replaces_the_event_and_shows_it() {
+    let mut emulator = emulator();
+    let put = |path: &str, input: &Value| {
+        request("PUT", &format!("/marketing/v3/marketing-events/events/{path}"), &input.to_string())
+    };
+    let reply = emulator.handle(START, &put("a%2Fb", &event("a/b", "Roots")));
+    assert_eq!((reply.status, &body(&reply)["id"]), (200, &json!("a/b")));
+    assert_eq!(body(&reply)["eventName"], "Roots");
+    let reply = emulator.handle(START, &put("a%2Fb", &event("a/b", "Branches")));
+    assert_eq!(body(&reply)["objectId"], stored(&emulator, "a/b").expect("stored").object_id);
+    assert_eq!(stored(&emulator, "a/b").expect("stored").writes, 2);
+    assert!(emulator.violations().is_empty());
+    assert_eq!(emulator.handle(START, &put("other", &event("a/b", "Roots"))).status, 200);
+    assert_eq!(emulator.violations().len(), 1, "the path names another event");
+    let later = START.plus(Duration::from_hours(1));
+    assert_eq!(emulator.handle(later, &put("a", &json!({ "inputs": [] }))).status, 400);
+}
+
+#[test]
+fn batches_that_do_nothing_leave_single_writes_alone() {
+    let mut emulator = emulator();
+    emulator.inject_standing(EmulatorFault::NoResults("COMPLETE"));
+    let reply = emulator.handle(START, &upsert(&[event("w-1", "Roots")]));
+    assert_eq!((reply.status, &body(&reply)["results"]), (200, &json!([])));
+    assert_eq!(body(&reply)["status"], "COMPLETE");
+    assert!(emulator.events().is_empty());
+    let input = event("w-1", "Roots").to_string();
+    let put = request("PUT", "/marketing/v3/marketing-events/events/w-1", &input);
+    assert_eq!(emulator.handle(START, &put).status, 200);
+    assert!(stored(&emulator, "w-1").is_some());
+    emulator.inject_standing(EmulatorFault::RejectNames("Roots".into()));
+    assert_eq!(emulator.handle(START, &put).status, 400, "other faults concern it too");
+}
+
+#[test]
+fn every_answer_has_a_date_and_reads_can_be_refused() {
+    let mut emulator = emulator();
+    emulator.set_read_status(Some(403));
+    let mut read = request("GET", "/marketing/v3/marketing-events/events/w-1", "");
+    read.query = "externalAccountId=acct-7".into();
+    let at = Millis::parse("2026-11-30T09:08:07.9Z", None).expect("a time");
+    let refused = emulator.handle(at, &read);
+    assert_eq!((refused.status, &body(&refused)["category"]), (403, &json!("MISSING_SCOPES")));
+    assert!(body(&refused).to_string().contains("crm.objects.marketing_events.read"));
+    let unknown = emulator.handle(at, &request("GET", "/nothing", ""));
+    for reply in [&refused, &unknown] {
+        let dates = reply.headers.iter().filter(|(name, _)| name == "date");
+        let dates: Vec<_> = dates.map(|(_, value)| value.as_str()).collect();
+        assert_eq!(dates, ["Mon, 30 Nov 2026 09:08:07 GMT"]);
+    }
+}
+
+#[test]
 fn percent_encoded_id_is_read_back_exactly() {
     let mut emulator = emulator();
     emulator.handle(START, &upsert(&[event("a+b&c=d/e", "Odd")]));
@@ -333,7 +386,7 @@ fn rotated_refresh_token_replaces_the_old_one() {
 fn unknown_path_or_method_is_refused_and_recorded() {
     for (method, path, status) in [
         ("GET", UPSERT, 405),
-        ("PUT", "/marketing/v3/marketing-events/events/w-1", 405),
+        ("PATCH", "/marketing/v3/marketing-events/events/w-1", 405),
         ("GET", "/marketing/v3/marketing-events/w-1", 404),
         ("GET", "/marketing/v3/marketing-events/events/", 404),
         ("GET", "/marketing/v4/marketing-events/events/w-1", 404),

@@ -14,6 +14,8 @@ pub enum EmulatorOperation {
     Upsert,
     /// Read of one event.
     Read,
+    /// Single write of one event.
+    Put,
     /// Details of the account.
     Details,
     /// Refresh of an access token.
@@ -41,7 +43,10 @@ pub(super) fn route(request: &SimpleRequest) -> Result<EmulatorOperation, u16> {
         ("/oauth/2026-03/token", _) => ("POST", EmulatorOperation::Token),
         (_, Some("upsert")) => ("POST", EmulatorOperation::Upsert),
         (_, Some(event)) if !event.is_empty() && !event.contains('/') => {
-            ("GET", EmulatorOperation::Read)
+            match request.method.as_str() {
+                "PUT" => ("PUT", EmulatorOperation::Put),
+                _ => ("GET", EmulatorOperation::Read),
+            }
         }
         _ => return Err(404),
     };

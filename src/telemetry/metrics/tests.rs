@@ -23,6 +23,7 @@ fn has(text: &str, line: &str) -> bool {
 
 /// Every family by name and type. A missing name breaks dashboards.
 const GOLDEN: &str = "\
+bridge_account_batches_ignored gauge
 bridge_account_paused gauge
 bridge_batch_size histogram
 bridge_build_info gauge

@@ -3,6 +3,7 @@
 mod account_check;
 mod missing_results;
 mod poison_events;
+mod silent_batches;
 
 use std::time::Duration;
 

@@ -15,6 +15,7 @@ mod privacy;
 mod repetition;
 mod series;
 mod sharing;
+mod silent_batches;
 mod single;
 mod stopping;
 

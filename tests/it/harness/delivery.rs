@@ -40,11 +40,14 @@ pub(crate) struct Hubspot {
     emulator: Mutex<HubspotEmulator>,
     clock: VirtualClock,
     pub(crate) latency: Mutex<Duration>,
-    /// Events with a name that holds this are left out of the answer: no result, no error.
+    /// Events with a name that holds this are left out of the answer to a batch: no result, no error. Alone they get an
+    /// empty answer.
     pub(crate) leaves_out: Mutex<Option<String>>,
     /// A batch with an event of such a name fails with this status, and nothing of it is stored; 0: no answer ever
     /// comes.
     pub(crate) fails_over: Mutex<Option<(&'static str, u16)>>,
+    /// Single events are confirmed and not kept.
+    pub(crate) forgets_singles: Mutex<bool>,
     /// The status of every answered batch, instead of `COMPLETE`.
     pub(crate) batch_status: Mutex<Option<&'static str>>,
     /// The status that the path of the account's details answers with.
@@ -74,7 +77,11 @@ impl Hubspot {
             let body = br#"{"status":"PENDING","results":[]}"#.to_vec();
             return SimpleResponse { status, headers: Vec::new(), body, fault };
         }
-        if let Some(name) = lock(&self.leaves_out).clone().filter(|_| is_upsert) {
+        let left_out = lock(&self.leaves_out).clone();
+        if request.method == "PUT" && left_out.as_deref().is_some_and(holds) {
+            return SimpleResponse::json(200, &json!({}));
+        }
+        if let Some(name) = left_out.filter(|_| is_upsert) {
             let mut body: Value = serde_json::from_slice(&request.body).expect("JSON");
             let inputs = body["inputs"].as_array_mut().expect("inputs");
             inputs.retain(|input| !input["eventName"].as_str().expect("a name").contains(&name));
@@ -85,6 +92,11 @@ impl Hubspot {
             request.body = body.to_string().into();
         }
         let mut reply = self.emulator().handle(self.clock.now(), &request);
+        if request.method == "PUT" && *lock(&self.forgets_singles) {
+            let shown: Value = serde_json::from_slice(&reply.body).expect("JSON");
+            let id = shown["id"].as_str().expect("an id");
+            self.emulator().tamper("acct-1", id, |_| None);
+        }
         if let Some(word) = lock(&self.batch_status).filter(|_| is_upsert && reply.status == 200) {
             let mut body: Value = serde_json::from_slice(&reply.body).expect("JSON");
             body["status"] = word.into();
@@ -106,6 +118,7 @@ impl Http for Hubspot {
             method: match request.method {
                 HttpMethod::Get => "GET".to_owned(),
                 HttpMethod::Post => "POST".to_owned(),
+                HttpMethod::Put => "PUT".to_owned(),
             },
             path: request.url.path().to_owned(),
             query: request.url.query().unwrap_or_default().to_owned(),
@@ -155,6 +168,7 @@ impl DeliveryHarness {
                 latency: Mutex::new(Duration::from_millis(50)),
                 leaves_out: Mutex::default(),
                 fails_over: Mutex::default(),
+                forgets_singles: Mutex::default(),
                 batch_status: Mutex::default(),
                 details: Mutex::default(),
             }),

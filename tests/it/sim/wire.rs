@@ -111,6 +111,7 @@ fn arriving(request: &HttpRequest) -> SimpleRequest {
     let method = match request.method {
         HttpMethod::Get => "GET",
         HttpMethod::Post => "POST",
+        HttpMethod::Put => "PUT",
     };
     let headers = request.headers.iter();
     let headers = headers.map(|(name, value)| (name.to_string(), value.expose_secret().to_owned()));

@@ -31,6 +31,9 @@ pub struct AccountStatusModel {
     pub last_error: Option<String>,
     /// Calls left today, where HubSpot reports them.
     pub daily_remaining: Option<u64>,
+    /// Time since which the account answers batches and does nothing with them, so that events go one by one.
+    #[serde(default, with = "rfc3339::option")]
+    pub batches_ignored_since: Option<Millis>,
 }
 
 /// A pause of an account.
@@ -54,6 +57,7 @@ impl From<AccountStatus> for AccountStatusModel {
             failing_since: status.failing_since,
             last_error: status.last_error,
             daily_remaining: status.daily_remaining,
+            batches_ignored_since: status.batches_ignored.map(|ignored| ignored.since),
         }
     }
 }
