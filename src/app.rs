@@ -278,16 +278,27 @@ pub(crate) fn open_ledger(
     metrics: &Metrics,
     rekey: Rekey,
 ) -> Result<SqliteLedger, OpenError> {
-    SqliteLedger::open(Settings {
+    SqliteLedger::open(store_settings(config, clock, metrics, rekey))
+}
+
+/// The settings with which the configured store is opened.
+pub(crate) fn store_settings(
+    config: &Config,
+    clock: &Arc<dyn Clock>,
+    metrics: &Metrics,
+    rekey: Rekey,
+) -> Settings {
+    Settings {
         path: config.store.path.clone(),
         accounts: config.accounts.keys().cloned().collect(),
         policies: config.policies(),
+        heirs: config.heirs(),
         migrate: config.store.migrate,
         rekey,
         clock: Arc::clone(clock),
         observer: Arc::new(metrics.clone()),
         threading: Threading::Dedicated,
-    })
+    }
 }
 
 impl CommitObserver for Metrics {

@@ -5,10 +5,11 @@ use std::sync::Arc;
 use anyhow::Context as _;
 
 use super::{CommandError, ConfigArg, Io};
-use crate::clock::SystemClock;
+use crate::app;
+use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, load_and_check};
 use crate::hubspot::{AccountClient, AccountErrorKind, RateLimiter, WaitingRateLimiter};
-use crate::ledger::sqlite::{self, StoreState};
+use crate::ledger::sqlite::{self, Rekey, StoreState};
 use crate::telemetry::Metrics;
 
 #[derive(Debug, clap::Args)]
@@ -23,7 +24,10 @@ pub(super) struct Check {
 impl Check {
     pub(super) fn run(self, io: &mut Io<'_>) -> Result<(), CommandError> {
         let config = load_and_check(self.file.config.as_deref(), io.variables)?;
-        let store = open_store(&config).map_err(super::classify_open_error)?;
+        let (store, warnings) = open_store(&config).map_err(super::classify_open_error)?;
+        for warning in warnings {
+            io.print(&format!("warning: {warning}"))?;
+        }
         if self.online {
             for answer in ask_hubspot(&config)? {
                 io.print(&answer)?;
@@ -37,14 +41,18 @@ impl Check {
     }
 }
 
-/// Checks that the service could open the store. Does not change it: it may be in use.
-fn open_store(config: &Config) -> anyhow::Result<String> {
+/// Checks that the service could open the store, and returns its state and warnings. Does not change it: it may be in
+/// use.
+fn open_store(config: &Config) -> anyhow::Result<(String, Vec<String>)> {
     let state = sqlite::inspect(&config.store.path).context("the store cannot be opened")?;
+    let mut warnings = Vec::new();
     if state != StoreState::Absent {
-        sqlite::check_sources(&config.store.path, &config.policies())?;
+        let (clock, metrics): (Arc<dyn Clock>, _) = (Arc::new(SystemClock), Metrics::new(&[], &[]));
+        let settings = app::store_settings(config, &clock, &metrics, Rekey::Refuse);
+        warnings = sqlite::check_sources(&settings)?;
     }
     let path = config.store.path.display();
-    Ok(match state {
+    let state = match state {
         StoreState::Absent => format!("{path} will be made"),
         StoreState::Ready => format!("{path} is ready"),
         StoreState::Older { found, known } if config.store.migrate => {
@@ -54,7 +62,8 @@ fn open_store(config: &Config) -> anyhow::Result<String> {
             "{path} has schema {found} of {known} and store.migrate is false; \
              run `webinar-bridge migrate` first"
         ),
-    })
+    };
+    Ok((state, warnings))
 }
 
 /// Asks HubSpot whether each account's credentials work, and returns a line with the portal of each.

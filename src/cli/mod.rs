@@ -113,7 +113,7 @@ enum CommandError {
 fn classify_open_error(error: anyhow::Error) -> CommandError {
     match error.downcast_ref::<OpenError>() {
         // The configuration is invalid.
-        Some(refused @ OpenError::Rekey { .. }) => CommandError::Usage(refused.to_string()),
+        Some(OpenError::Config(refused)) => CommandError::Usage(refused.to_string()),
         Some(_) | None => CommandError::Failed(error),
     }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use url::Url;
 
+use super::relations;
 use super::section::Section;
 use super::settings::AccountSettings;
 use crate::deliver::DeliverySettings;
@@ -27,6 +28,8 @@ pub(super) fn accounts(
         names.extend(name.clone());
         accounts.extend(name.zip(account(section)));
     }
+    let former = accounts.iter().map(|(name, account)| (name, &account.formerly));
+    relations::check_former_names(root, "hubspot", former, &names);
     (accounts, names)
 }
 
@@ -46,6 +49,7 @@ fn account(mut section: Section<'_>) -> Option<AccountSettings> {
     let max_in_flight = to_usize(section.positive_integer("max_in_flight").unwrap_or(16));
     let deliver = section.flag("deliver").unwrap_or(true);
     let request_timeout = section.duration("request_timeout").unwrap_or(Duration::from_secs(30));
+    let formerly = relations::former_names(&mut section, AccountName::parse);
     section.finish();
     Some(AccountSettings {
         api: AccountApiSettings {
@@ -62,6 +66,7 @@ fn account(mut section: Section<'_>) -> Option<AccountSettings> {
             random: rand::random,
         },
         deliver,
+        formerly,
     })
 }
 

@@ -1,22 +1,25 @@
-//! What sources have to do with each other: the events that they share.
+//! What sources have to do with each other, and with what was configured before: the events that they share and inherit.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
 use toml::Table;
 
 use super::section::Section;
+use crate::event::id::IdError;
 use crate::event::{EventOwnership, SourceName};
 use crate::intake::Source;
 use crate::providers::{Options as _, Platform, custom};
 
 const SHARES: &str = "shares_events_with";
+const FORMERLY: &str = "formerly";
 
 /// Reads whose the source's events are. The sources that it names are compared in [`relate_sources`].
 pub(super) fn ownership(
     section: &mut Section<'_>,
     platform: Option<&'static Platform>,
 ) -> EventOwnership {
-    let named = source_names(section, SHARES);
+    let named = names(section, SHARES, SourceName::parse);
     if platform.is_none_or(|platform| platform.id == custom::PLATFORM.id) {
         return EventOwnership::Source { shared_with: named };
     }
@@ -27,15 +30,50 @@ pub(super) fn ownership(
     EventOwnership::Platform
 }
 
-/// Reads a list of sources' names; reports the invalid ones.
-fn source_names(section: &mut Section<'_>, key: &'static str) -> BTreeSet<SourceName> {
-    let names = section.texts(key).unwrap_or_default();
+/// Reads a list of names; reports the invalid ones.
+fn names<T: Ord>(
+    section: &mut Section<'_>,
+    key: &'static str,
+    parse: fn(String) -> Result<T, IdError>,
+) -> BTreeSet<T> {
+    let written = section.texts(key).unwrap_or_default();
     let parse = |name: String| {
-        let parsed = SourceName::parse(name);
         let remedy = "Use at most 64 of the characters a-z, 0-9, - and _";
-        parsed.map_err(|error| section.add_problem(key, format!("{error}. {remedy}"))).ok()
+        parse(name).map_err(|error| section.add_problem(key, format!("{error}. {remedy}"))).ok()
     };
-    names.into_iter().filter_map(parse).collect()
+    written.into_iter().filter_map(parse).collect()
+}
+
+/// Reads the former names of a source or an account; reports the invalid ones.
+pub(super) fn former_names<T: Ord>(
+    section: &mut Section<'_>,
+    parse: fn(String) -> Result<T, IdError>,
+) -> BTreeSet<T> {
+    names(section, FORMERLY, parse)
+}
+
+/// Reports former names that are still configured, and those that two inherit. `configured` are all names, valid or
+/// not.
+pub(super) fn check_former_names<'a, T: Ord + fmt::Display + 'a>(
+    root: &Section<'_>,
+    table: &str,
+    former: impl Iterator<Item = (&'a T, &'a BTreeSet<T>)>,
+    configured: &BTreeSet<T>,
+) {
+    let mut heirs: BTreeMap<&T, &T> = BTreeMap::new();
+    for (name, names) in former {
+        for old in names {
+            let problem = if configured.contains(old) {
+                format!("names {table}.{old}, which is configured. Remove one of the two")
+            } else if let Some(other) = heirs.insert(old, name) {
+                format!("names {old}, as that of {table}.{other} does. Remove one of the two")
+            } else {
+                continue;
+            };
+            let section = root.below(table, Table::new()).below(&name.to_string(), Table::new());
+            section.add_problem(FORMERLY, problem);
+        }
+    }
 }
 
 /// Completes and checks what the valid sources say of each other; `names` are those of all sources, valid or not.
@@ -185,5 +223,28 @@ mod tests {
         }
         let error = read(&[zoom + "shares_events_with = [\"zoom\"]\n"]).expect_err("refused");
         assert!(error.contains("source.zoom.shares_events_with: is for custom sources"), "{error}");
+    }
+
+    /// M30.
+    #[test]
+    fn former_name_is_neither_configured_nor_inherited_twice() {
+        let a = |more: &str| custom("a", "acme", more);
+        let config = read(&[a("formerly = [\"x\", \"y\"]")]).expect("valid");
+        let heirs: Vec<String> = config.heirs().sources.keys().map(ToString::to_string).collect();
+        assert_eq!(heirs, ["x", "y"]);
+        let b = |more: &str| custom("b", "other", more);
+        let account = "[hubspot.b]\naccess_token = \"t\"\nformerly = [\"main\"]\n".to_owned();
+        for (sources, what) in [
+            ([a("formerly = [\"b\"]"), b("")], "source.a.formerly: names source.b, which is"),
+            (
+                [a("formerly = [\"x\"]"), b("formerly = [\"x\"]")],
+                "source.b.formerly: names x, as that of source.a does",
+            ),
+            ([a("formerly = [\"A\"]"), String::new()], "source.a.formerly: "),
+            ([a(""), account], "hubspot.b.formerly: names hubspot.main"),
+        ] {
+            let error = read(&sources).expect_err("refused");
+            assert!(error.contains(what), "{error}");
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! The validated configuration: the settings from which everything is built.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use crate::deliver::DeliverySettings;
 use crate::event::{AccountName, SourceName};
 use crate::hubspot::settings::AccountApiSettings;
 use crate::intake::Source;
-use crate::ledger::{Policies, Retention};
+use crate::ledger::{Heirs, Policies, Retention};
 
 /// The whole configuration.
 #[derive(Debug, Clone)]
@@ -33,6 +33,18 @@ pub struct Config {
 }
 
 impl Config {
+    /// The sources and accounts that took the place of former ones.
+    #[must_use]
+    pub fn heirs(&self) -> Heirs {
+        let sources = self.sources.iter().flat_map(|(name, source)| {
+            source.formerly.iter().map(move |former| (former.clone(), name.clone()))
+        });
+        let accounts = self.accounts.iter().flat_map(|(name, account)| {
+            account.formerly.iter().map(move |former| (former.clone(), name.clone()))
+        });
+        Heirs { sources: sources.collect(), accounts: accounts.collect() }
+    }
+
     /// The policies of all sources.
     #[must_use]
     pub fn policies(&self) -> Policies {
@@ -83,4 +95,6 @@ pub struct AccountSettings {
     pub delivery: DeliverySettings,
     /// Whether anything is sent.
     pub deliver: bool,
+    /// Former names of the account, whose events it inherits.
+    pub formerly: BTreeSet<AccountName>,
 }

@@ -41,7 +41,10 @@ pub(super) fn sources(
         let source = source(name, section, known)?;
         Some((source.name.clone(), source))
     };
-    let mut sources = sections.into_iter().filter_map(source).collect();
+    let mut sources: BTreeMap<SourceName, Source> =
+        sections.into_iter().filter_map(source).collect();
+    let former = sources.iter().map(|(name, source): (_, &Source)| (name, &source.formerly));
+    relations::check_former_names(root, "source", former, &names);
     relations::relate_sources(root, &mut sources, &names);
     sources.into_iter().map(|(name, source)| (name, Arc::new(source))).collect()
 }
@@ -77,6 +80,7 @@ fn source(
     let reports_end = traits.is_none_or(|traits| traits.reports_end);
     let complete_after_end = complete_after_end.or((!reports_end).then_some(GRACE));
     let custom_properties = custom_properties(&mut section);
+    let formerly = relations::former_names(&mut section, SourceName::parse);
     let ownership = relations::ownership(&mut section, platform);
     let only = section.parsed("only", |text| event_expression(&text));
     match platform {
@@ -94,6 +98,7 @@ fn source(
         path_token,
         tolerance,
         replays,
+        formerly,
         platform_accounts: platform_accounts.map(BTreeSet::from_iter),
         policy: Policy {
             hubspot: hubspot?,

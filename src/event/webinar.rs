@@ -136,6 +136,20 @@ impl Webinar {
         Ok(())
     }
 
+    /// Makes what one source said another's, which took its place and is of that platform.
+    pub fn inherit(&mut self, from: &SourceName, to: &SourceName, provider: &ProviderId) {
+        if self.sources.remove(from) {
+            self.sources.insert(to.clone());
+        }
+        for origin in self.origins.values_mut().filter(|origin| origin.source == *from) {
+            origin.source = to.clone();
+        }
+        // As long as sources of the former platform speak of it too, it is that platform's.
+        if self.sources.iter().all(|source| source == to) {
+            self.provider = Some(provider.clone());
+        }
+    }
+
     /// Starts a rebuild without the writes of `receipts`. The writes of other receipts stay if `keep_others`; otherwise
     /// the rebuild starts empty.
     ///

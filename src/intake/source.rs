@@ -30,6 +30,8 @@ pub struct Source {
     pub path_token: Option<Secret>,
     /// How far a signed timestamp may be from now.
     pub tolerance: Duration,
+    /// Former names of the source, whose events, and address, it inherits.
+    pub formerly: BTreeSet<SourceName>,
     /// Whether a body counts again where nothing that is signed tells two deliveries apart.
     pub replays: Replays,
 }
@@ -57,6 +59,7 @@ impl Source {
             secrets: Vec::new(),
             path_token: None,
             tolerance: DEFAULT_TOLERANCE,
+            formerly: BTreeSet::new(),
             replays: Replays::default(),
         }
     }

@@ -20,6 +20,7 @@ mod browse;
 pub mod erasure;
 mod error;
 mod fetch_queue;
+mod heirs;
 mod intake;
 mod json_bytes;
 pub mod memory;
@@ -46,6 +47,7 @@ pub use fetch_queue::{
     FETCH_CLAIM, FetchBlame, FetchClaim, FetchOutcome, FetchQuery, FetchQueue, FetchRedrive,
     FetchState, FetchStatus, FetchSummary, FetchTask,
 };
+pub use heirs::Heirs;
 pub use intake::{
     DuplicateRule, Intake, NewReceipt, Policies, ReceiptContent, ReceiptKind, ReceiptOutcome,
 };

@@ -94,10 +94,13 @@ impl WebhookService {
                 clock_warning: LogThrottle::default(),
                 foreign_warning: LogThrottle::default(),
             };
-            (source.name.clone(), Arc::new(endpoint))
+            let endpoint = Arc::new(endpoint);
+            // Platforms go on to send to a source's former addresses.
+            let names = std::iter::once(&source.name).chain(&source.formerly);
+            names.map(|name| (name.clone(), Arc::clone(&endpoint))).collect::<Vec<_>>()
         };
         Self {
-            endpoints: settings.sources.iter().map(endpoint).collect(),
+            endpoints: settings.sources.iter().flat_map(endpoint).collect(),
             memory: BodyMemory::new(settings.limits.body_memory),
             store_warning: LogThrottle::default(),
             settings,

@@ -86,6 +86,7 @@ fn retry_delay(trouble: &AccountError, tries: u32) -> Option<Duration> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
     use std::collections::VecDeque;
     use std::sync::Mutex;
 
@@ -144,6 +145,7 @@ mod tests {
                 random: rand::random,
             },
             deliver: true,
+            formerly: BTreeSet::new(),
         };
         let key = EventKey {
             hubspot: AccountName::parse("main").expect("a name"),

@@ -17,6 +17,7 @@ mod browse;
 mod fetches;
 mod live;
 mod merge;
+mod open;
 mod outbox;
 mod rebuild;
 mod repetitions;
@@ -31,10 +32,12 @@ use async_trait::async_trait;
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
-use super::{CommitObserver, LedgerError, Policies, Store, StoreSizes};
+use super::rules::orphans::ConfigRefused;
+use super::{CommitObserver, Heirs, LedgerError, Policies, Store, StoreSizes};
 use crate::clock::Clock;
 use crate::event::{AccountName, AccountStatus, SourceName};
 use live::Live;
+use open::Configuration;
 use state::State;
 use transaction::Transaction;
 
@@ -79,20 +82,14 @@ pub struct MemorySettings {
     pub accounts: Vec<AccountName>,
     /// The sources' policies.
     pub policies: Policies,
+    /// The sources and accounts that took the place of former ones.
+    pub heirs: Heirs,
     /// Whether events may get new ids in HubSpot.
     pub accept_rekey: bool,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// Notified of every call that changed rows.
     pub observer: Arc<dyn CommitObserver>,
-}
-
-/// The store was not opened: events of a source would get new ids in HubSpot, which would hold them twice.
-#[derive(Debug, thiserror::Error)]
-#[error("events of source.{source_name} would get new ids in HubSpot")]
-pub struct MemoryRekeyError {
-    /// The source.
-    pub source_name: SourceName,
 }
 
 /// An open ledger.
@@ -111,18 +108,17 @@ impl MemoryLedger {
     /// Opens a store.
     ///
     /// # Errors
-    /// [`MemoryRekeyError`] if events would get new ids in HubSpot and that is not accepted.
-    pub fn open(settings: MemorySettings) -> Result<Self, MemoryRekeyError> {
-        let MemorySettings { store, accounts, policies, accept_rekey, clock, observer } = settings;
+    /// [`ConfigRefused`] if the configuration does not fit what the store holds, and that is not accepted.
+    pub fn open(settings: MemorySettings) -> Result<Self, ConfigRefused> {
+        let MemorySettings { store, accounts, policies, heirs, accept_rekey, clock, observer } =
+            settings;
         let mut state = store.lock();
-        let rekeyed = timers::rekeyed_source(&state, &policies).filter(|_| !accept_rekey);
-        if let Some(source_name) = rekeyed {
-            return Err(MemoryRekeyError { source_name });
-        }
         if let (Some(written), Some(trust)) = (state.written_at, clock.trust()) {
             trust.recall_last_write(written);
         }
-        timers::open(&mut state, &policies, clock.now());
+        let config = Configuration { policies: &policies, heirs: &heirs, accounts: &accounts };
+        config.compare_and_store(&mut state, accept_rekey, clock.now())?;
+        timers::open(&mut state, clock.now());
         let status = |account: &AccountName| {
             let status = state.statuses.get(account).cloned().unwrap_or_default();
             (account.clone(), watch::Sender::new(status))

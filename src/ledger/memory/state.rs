@@ -29,6 +29,10 @@ pub(super) struct State {
     pub(super) statuses: BTreeMap<AccountName, AccountStatus>,
     /// The configuration of each source when the store was last opened.
     pub(super) sources: BTreeMap<SourceName, StoredSource>,
+    /// Those of them that are not configured any more.
+    pub(super) gone_sources: BTreeSet<SourceName>,
+    /// The accounts that the store was opened with; none before the first time.
+    pub(super) accounts: Option<BTreeSet<AccountName>>,
     /// The defaults changed since the webinars were folded.
     pub(super) are_defaults_new: bool,
     /// When something was written last.

@@ -9,21 +9,20 @@ use super::MemoryLedger;
 use super::merge;
 use super::state::{MemoryEvent, ReceiptRow, State};
 use super::transaction::Transaction;
-use crate::event::{EventKey, Millis, SourceName};
+use crate::event::{EventKey, Millis};
 use crate::ledger::rules::reconcile::ReconcileScope;
 use crate::ledger::rules::redrive::{is_selected, redrive};
 use crate::ledger::rules::retention::{
     OldReceipts, is_receipt_young, old_receipts, webinar_bounds,
 };
 use crate::ledger::rules::settle::recover;
-use crate::ledger::rules::source_config::{StoredSource, is_rekeyed, is_reshaped};
 use crate::ledger::rules::timers::{TIMER_RETRY, resend};
 use crate::ledger::rules::waits::{
     LONGEST_FETCH_WAIT, cut, cut_event, cut_status, move_event, move_status, moved,
 };
 use crate::ledger::{
-    LedgerError, Policies, Redrive, RedriveProgress, RedriveRequest, RedriveResult, Retention,
-    Timers, TimersRun, WebinarKey,
+    LedgerError, Redrive, RedriveProgress, RedriveRequest, RedriveResult, Retention, Timers,
+    TimersRun, WebinarKey,
 };
 
 #[async_trait]
@@ -171,15 +170,6 @@ impl Redrive for MemoryLedger {
     }
 }
 
-/// The first source whose events would get new ids in HubSpot.
-pub(super) fn rekeyed_source(state: &State, policies: &Policies) -> Option<SourceName> {
-    let is_rekeyed = |name: &SourceName| {
-        let now = StoredSource::from_policy(&policies[name]);
-        is_rekeyed(state.sources.get(name), &now, !state.webinars.is_empty())
-    };
-    policies.keys().find(|name| is_rekeyed(name)).cloned()
-}
-
 /// Moves all waits after the clock was set back by that much.
 pub(super) fn move_waits_back(tx: &mut Transaction<'_>, by: Duration) {
     let now = tx.now;
@@ -200,8 +190,8 @@ pub(super) fn move_waits_back(tx: &mut Transaction<'_>, by: Duration) {
     }
 }
 
-/// Opens the rows: calls that were under way have an unknown outcome, and the sources' configuration is remembered.
-pub(super) fn open(state: &mut State, policies: &Policies, now: Millis) {
+/// Opens the rows: calls that were under way have an unknown outcome.
+pub(super) fn open(state: &mut State, now: Millis) {
     recover_calls(state, |_| true, now);
     for event in state.events.values_mut() {
         event.row = cut_event(event.row.clone(), now);
@@ -211,11 +201,6 @@ pub(super) fn open(state: &mut State, policies: &Policies, now: Millis) {
     }
     for status in state.statuses.values_mut() {
         *status = cut_status(status.clone(), now);
-    }
-    for (name, policy) in policies {
-        let source = StoredSource::from_policy(policy);
-        state.are_defaults_new |= is_reshaped(state.sources.get(name), &source);
-        state.sources.insert(name.clone(), source);
     }
 }
 

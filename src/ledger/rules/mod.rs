@@ -9,6 +9,7 @@ pub mod accept;
 pub mod choose_batch;
 pub mod event_row;
 pub mod fetch;
+pub mod orphans;
 pub mod ownership;
 pub mod rebuild;
 pub mod reconcile;

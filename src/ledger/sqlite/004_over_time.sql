@@ -12,6 +12,10 @@ INSERT INTO store (id, born_at, written_at)
     SELECT 0, coalesce((SELECT min(received_at) FROM receipts), unixepoch() * 1000),
         coalesce((SELECT max(received_at) FROM receipts), unixepoch() * 1000);
 
+-- Sources that are not configured any more, and the accounts of the configuration when the store was last opened.
+ALTER TABLE sources ADD COLUMN gone INTEGER NOT NULL DEFAULT 0;
+CREATE TABLE accounts (name TEXT PRIMARY KEY) STRICT, WITHOUT ROWID;
+
 -- The place of a receipt among those of its webinar, where it does not follow from the receipt itself: the number of the
 -- first receipt with the same body, and the time of what it says without a time of its own.
 ALTER TABLE webinar_receipts ADD COLUMN order_seq INTEGER;

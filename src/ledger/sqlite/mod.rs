@@ -32,6 +32,7 @@ mod events;
 mod fetch_admin;
 mod fetch_counts;
 mod fetches;
+mod inherit;
 mod job;
 mod list_events;
 mod live_state;
@@ -63,7 +64,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 use super::rules::waits::cut_status;
-use super::{CommitObserver, LedgerError, Policies};
+use super::{CommitObserver, Heirs, LedgerError, Policies};
 use crate::clock::Clock;
 use crate::event::{AccountName, SourceName};
 use job::{Job, JobKind};
@@ -87,6 +88,8 @@ pub struct Settings {
     pub accounts: Vec<AccountName>,
     /// The sources' policies.
     pub policies: Policies,
+    /// The sources and accounts that took the place of former ones.
+    pub heirs: Heirs,
     /// Whether to bring an older schema up to date.
     pub migrate: bool,
     /// The reaction to a configuration under which events would get new ids in HubSpot.
@@ -126,7 +129,7 @@ impl SqliteLedger {
             store_row::date_new_store(&connection, settings.clock.now())?;
         }
         store_row::recall_last_write(&connection, settings.clock.as_ref())?;
-        source_config::compare_and_store(&mut connection, &settings.policies, settings.rekey)?;
+        source_config::compare_and_store(&mut connection, &settings)?;
         settle::recover(&mut connection, settings.clock.now())?;
         waits::cut_at_start(&mut connection, settings.clock.now())?;
         let sources: Vec<SourceName> = settings.policies.keys().cloned().collect();

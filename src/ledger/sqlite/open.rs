@@ -7,7 +7,7 @@ use rusqlite::{Connection, TransactionBehavior};
 
 use super::statements::Statements as _;
 use super::store_lock::{self, StoreLock};
-use crate::event::SourceName;
+use crate::ledger::rules::orphans::ConfigRefused;
 use crate::ledger::{LedgerError, StoreSizes};
 
 /// Bytes in a page. With 4 KB a body of 2 KB fills a page alone; with 8 KB the ledger accepts a tenth more webhooks per
@@ -74,19 +74,9 @@ pub enum OpenError {
         /// This program's schema version.
         known: usize,
     },
-    /// The configuration of a source changed so that its events would get new ids in HubSpot.
-    #[error(
-        "source.{source_name}: hubspot, external_account_id or recurring was {was} and is {is}: HubSpot would hold \
-         its events a second time under new ids. Change it back, or start once with --accept-rekey"
-    )]
-    Rekey {
-        /// The source.
-        source_name: SourceName,
-        /// The old configuration: account, external account, recurring.
-        was: String,
-        /// The new configuration.
-        is: String,
-    },
+    /// The configuration does not fit what the store holds.
+    #[error(transparent)]
+    Config(#[from] ConfigRefused),
     /// The writer's thread could not be started.
     #[error("cannot start the writer")]
     Thread(#[source] std::io::Error),

@@ -1,16 +1,19 @@
 //! The sources' configuration at the last start, and the consequences of a change since.
 
-use std::path::Path;
+use std::collections::{BTreeMap, BTreeSet};
 
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
+use serde::Deserialize;
 
-use super::events;
 use super::open::OpenError;
 use super::statements::Statements as _;
 use super::transaction::WriteTx;
-use crate::event::SourceName;
+use super::{Settings, events, inherit, webinars};
+use crate::event::{AccountName, Millis, ProviderId, SourceName};
+use crate::ledger::rules::orphans::{ConfigRefused, KnownNames, Orphans};
 use crate::ledger::rules::reconcile::ReconcileScope;
-use crate::ledger::rules::source_config::{StoredSource, is_rekeyed, is_reshaped};
+use crate::ledger::rules::source_config::{HeldWebinar, StoredSource, check_rekey, is_reshaped};
+use crate::ledger::rules::timers::TIMER_RETRY;
 use crate::ledger::{LedgerError, Policies};
 
 /// Webinars folded again in one piece.
@@ -25,51 +28,193 @@ pub enum Rekey {
     Accept,
 }
 
-/// Compares the sources' configuration with the last one and stores it.
+/// Compares the configuration with the last one, makes what the store holds of renamed sources and accounts their heirs',
+/// and stores the configuration.
 pub(super) fn compare_and_store(
     connection: &mut Connection,
-    policies: &Policies,
-    rekey: Rekey,
+    settings: &Settings,
 ) -> Result<(), OpenError> {
+    let Settings { policies, heirs, accounts, rekey, clock, .. } = settings;
+    let now = clock.now();
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    if rekey == Rekey::Refuse {
-        refuse_rekey(&transaction, policies)?;
+    let orphans = check(&transaction, settings, now)?;
+    if *rekey == Rekey::Refuse {
+        orphans.refused?;
     }
-    let mut is_any_reshaped = false;
+    for warning in orphans.found.warnings() {
+        tracing::warn!("{warning}");
+    }
+    let mut is_changed = inherit::inherit(&transaction, policies, heirs)?;
+    is_changed |= mark_gone(&transaction, policies)?;
     for (name, policy) in policies {
         let now = StoredSource::from_policy(policy);
-        is_any_reshaped |= is_reshaped(stored(&transaction, name)?.as_ref(), &now);
+        is_changed |= is_reshaped(stored(&transaction, name)?.as_ref(), &now);
         transaction.run(
-            "INSERT OR REPLACE INTO sources (name, identity, defaults) VALUES (?1, ?2, ?3)",
+            "INSERT INTO sources (name, identity, defaults) VALUES (?1, ?2, ?3)
+             ON CONFLICT (name) DO UPDATE SET identity = ?2, defaults = ?3",
             (name, now.identity, now.defaults),
         )?;
     }
-    if is_any_reshaped {
+    for account in accounts {
+        transaction.run("INSERT OR IGNORE INTO accounts (name) VALUES (?1)", [account])?;
+    }
+    if is_changed {
         transaction.run("INSERT OR REPLACE INTO revision (id, after) VALUES (0, 0)", ())?;
+        // A timer that waits for its source is looked at again.
+        transaction.run(
+            "UPDATE events SET due_at = ?1 WHERE due_at > ?1 AND due_at <= ?2",
+            (now, now.plus(TIMER_RETRY)),
+        )?;
     }
     transaction.commit()?;
     Ok(())
 }
 
-/// Looks whether a store that is there would be opened with these sources, without changing it, even while it is in use.
+/// Looks whether a store that is there would be opened with these settings, without changing it, even while it is in
+/// use; returns warnings for operators.
 ///
 /// # Errors
-/// [`OpenError::Rekey`] if events would get new ids in HubSpot; another if the store cannot be read.
-pub fn check_sources(path: &Path, policies: &Policies) -> Result<(), OpenError> {
-    let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
-    refuse_rekey(&connection, policies)
+/// [`OpenError::Config`] if it would not; another if the store cannot be read.
+pub fn check_sources(settings: &Settings) -> Result<Vec<String>, OpenError> {
+    let connection = Connection::open_with_flags(&settings.path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+    let orphans = check(&connection, settings, settings.clock.now())?;
+    orphans.refused?;
+    Ok(orphans.found.warnings())
 }
 
-fn refuse_rekey(connection: &Connection, policies: &Policies) -> Result<(), OpenError> {
-    let holds_webinars = connection.value("SELECT EXISTS (SELECT 1 FROM webinars)", ())?;
-    for (name, policy) in policies {
-        let (stored, now) = (stored(connection, name)?, StoredSource::from_policy(policy));
-        if is_rekeyed(stored.as_ref(), &now, holds_webinars) {
-            let was = stored.map(|stored| stored.identity).unwrap_or_default();
-            return Err(OpenError::Rekey { source_name: name.clone(), was, is: now.identity });
+/// The orphans of a store, and whether they are a reason not to open it.
+struct CheckedOrphans {
+    found: Orphans,
+    refused: Result<(), ConfigRefused>,
+}
+
+fn check(
+    connection: &Connection,
+    settings: &Settings,
+    now: Millis,
+) -> Result<CheckedOrphans, OpenError> {
+    let Settings { policies, heirs, accounts, rekey, .. } = settings;
+    let sources = connection.all("SELECT name, identity, defaults FROM sources", (), |row| {
+        let stored = StoredSource { identity: row.get(1)?, defaults: row.get(2)? };
+        Ok((row.get::<_, SourceName>(0)?, stored))
+    })?;
+    for (name, stored) in sources.iter().filter(|_| *rekey == Rekey::Refuse) {
+        if let Some(policy) = policies.get(heirs.source(name)) {
+            let webinars = || held_webinars(connection, name);
+            check_rekey((name, stored.clone()), policy, heirs, now, webinars)?;
+        }
+    }
+    let known = KnownNames {
+        sources: sources.into_iter().map(|(name, _)| name).collect(),
+        accounts: known_accounts(connection)?,
+    };
+    let found = Orphans {
+        sources: orphan_sources(connection, &known.gone(policies, heirs).collect())?,
+        accounts: connection
+            .all("SELECT DISTINCT hubspot FROM event_counts WHERE count > 0", (), |row| {
+                row.get::<_, AccountName>(0)
+            })?
+            .into_iter()
+            .filter(|account| !accounts.contains(heirs.account(account)))
+            .collect(),
+    };
+    let refused = found.check(&known, policies, accounts, heirs);
+    Ok(CheckedOrphans { found, refused })
+}
+
+/// The sources of a stored webinar, and its platform.
+#[derive(Deserialize)]
+pub(super) struct WebinarSources {
+    provider: Option<ProviderId>,
+    #[serde(default)]
+    pub(super) sources: BTreeSet<SourceName>,
+}
+
+/// Calls `visit` for every webinar whose sources can be read.
+pub(super) fn for_each_webinar(
+    connection: &Connection,
+    mut visit: impl FnMut(i64, WebinarSources, &[u8]) -> Result<(), OpenError>,
+) -> Result<(), OpenError> {
+    let mut statement = connection.prepare_cached("SELECT id, state FROM webinars ORDER BY id")?;
+    let mut rows = statement.query(())?;
+    while let Some(row) = rows.next()? {
+        let state = row.get_ref(1)?.as_blob().unwrap_or_default();
+        if let Ok(sources) = serde_json::from_slice(state) {
+            visit(row.get(0)?, sources, state)?;
         }
     }
     Ok(())
+}
+
+/// Those of the sources that the store holds events of, with the platform of one.
+fn orphan_sources(
+    connection: &Connection,
+    gone: &BTreeSet<&SourceName>,
+) -> Result<BTreeMap<SourceName, Option<ProviderId>>, OpenError> {
+    let mut found = BTreeMap::new();
+    if gone.is_empty() {
+        return Ok(found);
+    }
+    for_each_webinar(connection, |id, WebinarSources { provider, sources }, _| {
+        let is_new = |name: &SourceName| gone.contains(name) && !found.contains_key(name);
+        let new: Vec<SourceName> = sources.into_iter().filter(is_new).collect();
+        let has_events =
+            || connection.value("SELECT EXISTS (SELECT 1 FROM events WHERE webinar = ?1)", [id]);
+        if !new.is_empty() && has_events()? {
+            found.extend(new.into_iter().map(|name| (name, provider.clone())));
+        }
+        Ok(())
+    })?;
+    Ok(found)
+}
+
+/// The webinars that a source spoke of.
+fn held_webinars(
+    connection: &Connection,
+    source: &SourceName,
+) -> Result<Vec<HeldWebinar>, OpenError> {
+    let mut found = Vec::new();
+    for_each_webinar(connection, |id, WebinarSources { sources, .. }, state| {
+        if sources.contains(source)
+            && let Ok(webinar) = webinars::parse_state(id, state)
+        {
+            let key = "SELECT hubspot, account, webinar FROM webinars WHERE id = ?1";
+            let key = connection.prepare_cached(key)?.query_row([id], webinars::webinar_key)?;
+            let events = connection.all(
+                "SELECT external_event_id, ends_at FROM events WHERE webinar = ?1",
+                [id],
+                |row| row.try_into(),
+            )?;
+            found.push(HeldWebinar { key, webinar, events });
+        }
+        Ok(())
+    })?;
+    Ok(found)
+}
+
+/// The accounts that the store was opened with before; none if an earlier version opened it last.
+fn known_accounts(connection: &Connection) -> rusqlite::Result<Option<BTreeSet<AccountName>>> {
+    let remembers = "SELECT EXISTS (SELECT 1 FROM sqlite_master WHERE name = 'accounts')";
+    if !connection.value(remembers, ())? {
+        return Ok(None);
+    }
+    let known = connection.all("SELECT name FROM accounts", (), |row| row.get(0))?;
+    Ok((!known.is_empty()).then(|| known.into_iter().collect()))
+}
+
+/// Marks the sources that are not configured; returns whether one went or came back.
+fn mark_gone(connection: &Connection, policies: &Policies) -> rusqlite::Result<bool> {
+    let mut is_changed = false;
+    let marked: Vec<(SourceName, bool)> =
+        connection.all("SELECT name, gone FROM sources", (), |row| row.try_into())?;
+    for (name, was_gone) in marked {
+        let is_gone = !policies.contains_key(&name);
+        if is_gone != was_gone {
+            is_changed = true;
+            connection.run("UPDATE sources SET gone = ?2 WHERE name = ?1", (name, is_gone))?;
+        }
+    }
+    Ok(is_changed)
 }
 
 fn stored(connection: &Connection, name: &SourceName) -> rusqlite::Result<Option<StoredSource>> {

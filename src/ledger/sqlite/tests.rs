@@ -7,14 +7,18 @@ use rusqlite::Connection;
 use super::open;
 
 /// Statements that may scan: tools run them once, or they read a bounded number of rows.
-const WHOLE: [&str; 9] = [
+const WHOLE: [&str; 11] = [
     // The backup's counts.
     "SELECT count(*) FROM receipts",
     "SELECT count(*) FROM events",
     // Every segment and every event are searched for a person's address.
     "SELECT e.input, w.state FROM events e JOIN webinars w ON w.id = e.webinar ORDER BY e.id",
-    // The first row.
-    "SELECT EXISTS (SELECT 1 FROM webinars)",
+    // At a start, and only after a change of what decides ids, or of a name.
+    "SELECT id, state FROM webinars ORDER BY id",
+    "INSERT INTO fetch_counts (source, state, count) SELECT source, state, count(*) FROM fetches WHERE source = \
+     ?1 GROUP BY state",
+    "INSERT INTO event_counts (hubspot, state, count) SELECT hubspot, state, count(*) FROM events WHERE hubspot IN \
+     (?1, ?2) GROUP BY hubspot, state",
     // The receipts of one segment.
     "SELECT seq, body_offset, body_length FROM receipts WHERE body_id = ?1 ORDER BY body_offset",
     // The events of one receipt: a few.

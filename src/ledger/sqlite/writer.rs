@@ -334,7 +334,7 @@ mod tests {
         ExternalEventId, Millis, Policy, RecurringMode, compile_event_expression,
     };
     use crate::ledger::{
-        ClaimedEvent, CommitObserver, DeliveryOutcome, FetchBlame, FetchOutcome, InputHash,
+        ClaimedEvent, CommitObserver, DeliveryOutcome, FetchBlame, FetchOutcome, Heirs, InputHash,
         Policies, Settlement,
     };
 
@@ -354,6 +354,7 @@ mod tests {
             path,
             accounts,
             policies: Policies::new(),
+            heirs: Heirs::default(),
             migrate: true,
             rekey: Rekey::Refuse,
             clock: Arc::new(SystemClock),

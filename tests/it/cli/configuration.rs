@@ -39,10 +39,14 @@ async fn check_prints_what_serve_would_do() {
     assert_eq!(answer.status, 200, "check does not disturb the running bridge");
     // Configurations that `serve` would refuse.
     let mut rekeyed = program(setting.folder.path(), &["check", "--config", &config]);
-    rekeyed.env("BRIDGE__SOURCE__ZOOM__RECURRING", "series");
+    rekeyed.env("BRIDGE__SOURCE__ZOOM__EXTERNAL_ACCOUNT_ID", "another");
     let rekeyed = run(rekeyed, b"").await;
     assert_eq!(rekeyed.code, Some(2), "{rekeyed:?}");
     assert!(rekeyed.err.contains("--accept-rekey"), "{rekeyed:?}");
+    // The webinars are single: their keys stay the same.
+    let mut as_series = program(setting.folder.path(), &["check", "--config", &config]);
+    as_series.env("BRIDGE__SOURCE__ZOOM__RECURRING", "series");
+    assert_eq!(run(as_series, b"").await.code, Some(0));
     // A second bridge would send everything twice.
     let second = run_command(&setting, &["serve", "--config", &config]).await;
     assert_eq!(second.code, Some(1), "{second:?}");

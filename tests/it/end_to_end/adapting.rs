@@ -7,7 +7,7 @@ use std::time::Duration;
 use webinar_bridge::clock::{Clock, SystemClock};
 use webinar_bridge::event::{EndTime, Millis, WebinarFields};
 use webinar_bridge::ledger::sqlite::{Rekey, Settings, SqliteLedger, Threading};
-use webinar_bridge::ledger::{CommitObserver, Intake as _};
+use webinar_bridge::ledger::{CommitObserver, Heirs, Intake as _};
 use webinar_bridge::sandbox::emulator::{EmulatorFault, EmulatorOperation, EmulatorSettings, HANG};
 use webinar_bridge::sandbox::hubspot_server::HubSpotServer;
 
@@ -101,6 +101,7 @@ async fn seed(setting: &Setting, webinars: usize) {
         path: setting.folder.path().join("data/bridge.db"),
         accounts: vec![build::account("main")],
         policies: BTreeMap::from([(build::source("zoom"), build::policy("main"))]),
+        heirs: Heirs::default(),
         migrate: true,
         rekey: Rekey::Refuse,
         clock: Arc::clone(&clock),

@@ -12,6 +12,7 @@ mod faults;
 mod filtering;
 mod order;
 mod privacy;
+mod renaming;
 mod repetition;
 mod series;
 mod sharing;

@@ -71,4 +71,8 @@ async fn custom_sources_with_one_account_and_id_are_kept_apart() {
         output.contains("source.wasps.external_account_id: is that of source.bees"),
         "{output}"
     );
+    let shared = "[source.wasps]\nshares_events_with = [\"bees\"]\n";
+    setting.configure("[source.wasps]\n", shared);
+    let (code, output) = setting.run(&["check"]).await;
+    assert_eq!(code, Some(0), "{output}");
 }

@@ -8,7 +8,7 @@ use tempfile::TempDir;
 use webinar_bridge::clock::Clock;
 use webinar_bridge::event::Millis;
 use webinar_bridge::ledger::sqlite::{Rekey, Settings, SqliteLedger, Threading};
-use webinar_bridge::ledger::{CommitObserver, Policies};
+use webinar_bridge::ledger::{CommitObserver, Heirs, Policies};
 
 use super::build::{NOON, account};
 
@@ -70,6 +70,7 @@ impl StoreFolder {
             path: self.file(),
             accounts: vec![account("main"), account("other")],
             policies,
+            heirs: Heirs::default(),
             migrate: true,
             rekey: Rekey::Refuse,
             clock: Arc::clone(&self.clock) as Arc<dyn Clock>,

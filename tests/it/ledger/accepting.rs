@@ -4,9 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use webinar_bridge::event::{
-    AccountFailure, AccountStatus, Millis, Pause, PauseReason, ProviderId, RecurringMode,
-    RetryWait, SourceName, StatusChange,
+    AccountFailure, AccountStatus, Change, Millis, OccurrenceChange, OccurrenceId,
+    OccurrenceListing, Pause, PauseReason, ProviderId, RecurringMode, RetryWait, Shape, SourceName,
+    StatusChange, WebinarFields,
 };
+use webinar_bridge::ledger::rules::orphans::ConfigRefused;
 use webinar_bridge::ledger::sqlite::Rekey;
 use webinar_bridge::ledger::{
     ClaimRequest, EventState, EventStateCounts, ReceiptContent, ReceiptOutcome, Retention,
@@ -303,10 +305,23 @@ pub(super) async fn changed_identity_is_refused_unless_it_is_accepted<B: BackEnd
     series.get_mut("zoom").expect("there").recurring = RecurringMode::Series;
     // The store holds no event yet that HubSpot could get twice.
     let ledger = back_end.open(series.clone());
-    ledger.accept(receipt("a", vec![created("1", "One", NOON)])).await.expect("stored");
+    let occurrence = OccurrenceChange {
+        id: OccurrenceId::parse("o1").expect("valid"),
+        fields: WebinarFields { start: Some(minutes(60)), ..WebinarFields::default() },
+    };
+    let change = Change {
+        shape: Some(Shape::Series),
+        listing: OccurrenceListing::Full,
+        occurrences: vec![occurrence],
+        ..created("1", "One", NOON)
+    };
+    ledger.accept(receipt("a", vec![change])).await.expect("stored");
     drop(ledger);
     let refused = back_end.try_open(policies(), Rekey::Refuse).err().expect("it is refused");
-    assert_eq!(refused.source_name, source("zoom"));
+    assert!(
+        matches!(&refused, ConfigRefused::Rekey { source_name, .. } if *source_name == source("zoom")),
+        "{refused}"
+    );
     assert!(back_end.try_open(series, Rekey::Refuse).is_ok(), "the configuration did not change");
     assert!(back_end.try_open(policies(), Rekey::Accept).is_ok());
     assert!(back_end.try_open(policies(), Rekey::Refuse).is_ok(), "it was accepted once");

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use webinar_bridge::clock::Clock;
-use webinar_bridge::event::{AccountName, SourceName};
-use webinar_bridge::ledger::memory::{MemoryLedger, MemoryRekeyError, MemorySettings, MemoryStore};
+use webinar_bridge::event::AccountName;
+use webinar_bridge::ledger::memory::{MemoryLedger, MemorySettings, MemoryStore};
+use webinar_bridge::ledger::rules::orphans::ConfigRefused;
 use webinar_bridge::ledger::sqlite::{OpenError, Rekey, Settings, SqliteLedger, Threading};
-use webinar_bridge::ledger::{Ledger, Policies};
+use webinar_bridge::ledger::{Heirs, Ledger, Policies};
 
 use crate::harness::build::{NOON, account};
 use crate::harness::store::{ManualClock, NoObserver, StoreFolder};
@@ -22,8 +23,13 @@ pub(crate) trait BackEnd: Sized + Send + Sync + 'static {
     /// The clock of the store.
     fn clock(&self) -> &Arc<ManualClock>;
 
+    /// Opens the store.
+    fn try_open_with(&self, opening: Opening) -> Result<Self::Ledger, ConfigRefused>;
+
     /// Opens the store with the accounts `main` and `other`.
-    fn try_open(&self, policies: Policies, rekey: Rekey) -> Result<Self::Ledger, RekeyRefused>;
+    fn try_open(&self, policies: Policies, rekey: Rekey) -> Result<Self::Ledger, ConfigRefused> {
+        self.try_open_with(Opening { rekey, ..Opening::new(policies) })
+    }
 
     /// Opens the store so that each call is done, with its notifications, when it answers.
     fn open_inline(&self, policies: Policies) -> Self::Ledger;
@@ -39,15 +45,28 @@ pub(crate) trait BackEnd: Sized + Send + Sync + 'static {
 
     /// Opens the store as it was opened before.
     fn open(&self, policies: Policies) -> Self::Ledger {
-        let refused = |refused: RekeyRefused| panic!("{}", refused.source_name);
-        self.try_open(policies, Rekey::Refuse).unwrap_or_else(refused)
+        self.try_open(policies, Rekey::Refuse).unwrap_or_else(|refused| panic!("{refused}"))
     }
 }
 
-/// The store was not opened, since events of the source would get new ids in HubSpot.
-#[derive(Debug)]
-pub(crate) struct RekeyRefused {
-    pub(crate) source_name: SourceName,
+/// The configuration that a store is opened with.
+pub(crate) struct Opening {
+    pub(crate) policies: Policies,
+    pub(crate) heirs: Heirs,
+    pub(crate) accounts: Vec<AccountName>,
+    pub(crate) rekey: Rekey,
+}
+
+impl Opening {
+    /// With the accounts `main` and `other`, and nothing renamed.
+    pub(crate) fn new(policies: Policies) -> Self {
+        Self {
+            policies,
+            heirs: Heirs::default(),
+            accounts: vec![account("main"), account("other")],
+            rekey: Rekey::Refuse,
+        }
+    }
 }
 
 /// The number of rows of each kind.
@@ -69,10 +88,11 @@ impl BackEnd for StoreFolder {
         &self.clock
     }
 
-    fn try_open(&self, policies: Policies, rekey: Rekey) -> Result<SqliteLedger, RekeyRefused> {
-        match SqliteLedger::open(Settings { rekey, ..self.settings(policies) }) {
+    fn try_open_with(&self, opening: Opening) -> Result<SqliteLedger, ConfigRefused> {
+        let Opening { policies, heirs, accounts, rekey } = opening;
+        match SqliteLedger::open(Settings { heirs, accounts, rekey, ..self.settings(policies) }) {
             Ok(ledger) => Ok(ledger),
-            Err(OpenError::Rekey { source_name, .. }) => Err(RekeyRefused { source_name }),
+            Err(OpenError::Config(refused)) => Err(refused),
             Err(error) => panic!("{error}"),
         }
     }
@@ -115,16 +135,17 @@ impl BackEnd for MemoryPlace {
         &self.clock
     }
 
-    fn try_open(&self, policies: Policies, rekey: Rekey) -> Result<MemoryLedger, RekeyRefused> {
+    fn try_open_with(&self, opening: Opening) -> Result<MemoryLedger, ConfigRefused> {
+        let Opening { policies, heirs, accounts, rekey } = opening;
         MemoryLedger::open(MemorySettings {
             store: self.store.clone(),
-            accounts: vec![account("main"), account("other")],
+            accounts,
             policies,
+            heirs,
             accept_rekey: rekey == Rekey::Accept,
             clock: Arc::clone(&self.clock) as Arc<dyn Clock>,
             observer: Arc::new(NoObserver),
         })
-        .map_err(|MemoryRekeyError { source_name }| RekeyRefused { source_name })
     }
 
     fn open_inline(&self, policies: Policies) -> MemoryLedger {

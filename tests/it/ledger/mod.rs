@@ -11,6 +11,7 @@ mod delivery;
 mod fetch_model;
 mod fetching;
 mod file;
+mod inheriting;
 mod lasting;
 mod over_time;
 mod owning;
@@ -117,6 +118,13 @@ macro_rules! suite {
                     occurrence_of_long_ago_stays_as_it_was,
                     equal_times_are_ordered_by_the_first_arrival_of_each_body,
                     untimed_changes_are_ordered_as_they_were_stored;
+                inheriting:
+                    heir_of_a_source_inherits_events_timers_and_keys,
+                    heir_of_another_platform_may_change_what_it_inherits,
+                    heir_of_an_account_inherits_its_events_and_status,
+                    renamed_source_without_an_heir_is_refused_or_waits,
+                    renamed_account_without_an_heir_is_refused_once,
+                    heir_that_would_rekey_its_events_is_refused;
                 owning:
                     default_comes_from_the_first_source_that_has_it,
                     event_must_pass_the_filters_of_all_its_sources,

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use tempfile::TempDir;
 use webinar_bridge::clock::VirtualClock;
 use webinar_bridge::event::AccountName;
-use webinar_bridge::ledger::Ledger;
 use webinar_bridge::ledger::memory::{MemoryLedger, MemorySettings, MemoryStore};
 use webinar_bridge::ledger::sqlite::{OpenError, Rekey, Settings, SqliteLedger, Threading};
+use webinar_bridge::ledger::{Heirs, Ledger};
 
 use super::webhooks::{accounts, policies};
 use crate::harness::store::NoObserver;
@@ -55,6 +55,7 @@ impl SimulatedStore for SqliteFile {
             path: self.folder.path().join("bridge.db"),
             accounts: accounts().to_vec(),
             policies: policies(),
+            heirs: Heirs::default(),
             migrate: true,
             rekey: Rekey::Refuse,
             clock: Arc::new(clock),
@@ -89,6 +90,7 @@ impl SimulatedStore for MemoryStore {
             store: self.clone(),
             accounts: accounts().to_vec(),
             policies: policies(),
+            heirs: Heirs::default(),
             accept_rekey: false,
             clock: Arc::new(clock),
             observer: Arc::new(NoObserver),
