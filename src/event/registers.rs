@@ -128,6 +128,17 @@ impl Registers {
         self.earlier_unlisted.write(&mut self.unlisted, new, Millis::new(i64::MAX), 0);
     }
 
+    /// Whether a list says anything of the occurrence: it is not absent from one before it was first reported.
+    pub(super) fn is_touched_by(&self, absent: &Register<bool>) -> bool {
+        let first = self.first_reported();
+        !absent.value || first.is_none_or(|reported| reported <= absent.stamp)
+    }
+
+    /// When the start was first reported.
+    pub(super) fn first_reported(&self) -> Option<Stamp> {
+        self.earlier_start.iter().chain(&self.start).next().map(|start| start.stamp)
+    }
+
     /// Keeps only the writes of some receipts. `keep` sees the receipt of every write.
     pub(super) fn retain(&mut self, keep: &mut impl FnMut(ReceiptId) -> bool) {
         let Self {

@@ -279,7 +279,10 @@ impl Webinar {
             OccurrenceListing::Observed => {
                 let list: BTreeSet<OccurrenceId> = listed();
                 for (id, own) in self.reported_occurrences() {
-                    own.write_absent(place.register(!list.contains(id)), place.horizon);
+                    let absent = place.register(!list.contains(id));
+                    if own.is_touched_by(&absent) {
+                        own.write_absent(absent, place.horizon);
+                    }
                 }
                 write(&mut self.observed_list, place.register(list));
             }
@@ -314,7 +317,10 @@ impl Webinar {
         while let Some(old) = self.earlier_lists.pop_oldest(LISTS_MAX) {
             let Register { value, stamp, receipt } = old;
             for (id, own) in self.reported_occurrences() {
-                own.write_unlisted(Register { value: !value.contains(id), stamp, receipt });
+                let absent = Register { value: !value.contains(id), stamp, receipt };
+                if own.is_touched_by(&absent) {
+                    own.write_unlisted(absent);
+                }
             }
         }
     }

@@ -69,7 +69,7 @@ pub(super) fn resolve_occurrence_cancelled(
         .map(|off| (off.stamp, off.with(*off.value)))
         .collect();
     // A list does not cancel an occurrence that was first reported after it.
-    let reported = writes(&own.earlier_start, own.start.as_ref()).next().map(|start| start.stamp);
+    let reported = own.first_reported();
     let counts =
         |absent: bool, stamp: Stamp| !absent || reported.is_none_or(|reported| reported <= stamp);
     for unlisted in writes(&own.earlier_unlisted, own.unlisted.as_ref()) {
