@@ -1,13 +1,21 @@
-//! Every event of a ledger.
+//! Every event and every receipt of a ledger.
+
+use std::collections::BTreeSet;
 
 use async_trait::async_trait;
-use webinar_bridge::ledger::{Browse, EventQuery, EventSummary, LedgerError, PAGE_MAX};
+use webinar_bridge::event::ReceiptId;
+use webinar_bridge::ledger::{
+    Browse, EventQuery, EventSummary, LedgerError, PAGE_MAX, ReceiptQuery,
+};
 
-/// Reads every event.
+/// Reads every event, or every receipt.
 #[async_trait]
 pub(crate) trait AllEvents {
     /// Every event, by key, from all pages of the list.
     async fn all_events(&self) -> Result<Vec<EventSummary>, LedgerError>;
+
+    /// Every receipt, from all pages of the list.
+    async fn all_receipts(&self) -> Result<BTreeSet<ReceiptId>, LedgerError>;
 }
 
 #[async_trait]
@@ -22,6 +30,18 @@ impl<T: Browse + ?Sized> AllEvents for T {
             if query.after.is_none() {
                 events.sort_by(|one, other| one.key.cmp(&other.key));
                 return Ok(events);
+            }
+        }
+    }
+    async fn all_receipts(&self) -> Result<BTreeSet<ReceiptId>, LedgerError> {
+        let mut receipts = BTreeSet::new();
+        let mut query = ReceiptQuery { limit: PAGE_MAX, ..ReceiptQuery::default() };
+        loop {
+            let page = self.list_receipts(query.clone()).await?;
+            receipts.extend(page.items.iter().map(|receipt| receipt.id));
+            query.after = page.next;
+            if query.after.is_none() {
+                return Ok(receipts);
             }
         }
     }

@@ -10,10 +10,10 @@ use webinar_bridge::event::{
     StatusUpdate, WebinarId,
 };
 use webinar_bridge::ledger::{
-    AccountStatuses, Browse, ClaimRequest, ClaimResult, EventDetail, EventQuery, EventStateCounts,
-    EventSummary, EventVersion, FetchClaim, FetchOutcome, FetchQuery, FetchQueue, FetchRedrive,
-    FetchRequest, FetchStatus, FetchSummary, FetchTask, Intake, Lease, Ledger, LedgerError,
-    NewReceipt, Outbox, Page, RebuildRequest, RebuildResult, Rebuilds, ReceiptDetail,
+    AccountStatuses, Browse, ClaimRequest, ClaimResult, DeliveryOutcome, EventDetail, EventQuery,
+    EventStateCounts, EventSummary, EventVersion, FetchClaim, FetchOutcome, FetchQuery, FetchQueue,
+    FetchRedrive, FetchRequest, FetchStatus, FetchSummary, FetchTask, Intake, Lease, Ledger,
+    LedgerError, NewReceipt, Outbox, Page, RebuildRequest, RebuildResult, Rebuilds, ReceiptDetail,
     ReceiptOutcome, ReceiptQuery, ReceiptRecord, ReceiptSummary, RecordResult, Redrive,
     RedriveProgress, RedriveRequest, RedriveResult, Retention, Settlement, Store, StoreSizes,
     Timers, TimersRun, WebinarKey, WebinarState,
@@ -176,6 +176,10 @@ impl<L: Ledger> Outbox for FaultyLedger<L> {
     ) -> Result<RecordResult, LedgerError> {
         self.before("settle").await?;
         let ids: Vec<i64> = settled.iter().map(|settlement| settlement.event.id).collect();
+        let is_confirmed =
+            |settled: &&Settlement| matches!(settled.outcome, DeliveryOutcome::Confirmed { .. });
+        let confirmed = settled.iter().filter(is_confirmed).map(|settled| settled.event.id);
+        let confirmed: Vec<i64> = confirmed.collect();
         let is_lost = self.leases.is_lost(lease);
         let before = if is_lost { Some(self.inner.all_events().await?) } else { None };
         let done = self.inner.settle(lease, settled).await;
@@ -191,6 +195,10 @@ impl<L: Ledger> Outbox for FaultyLedger<L> {
         if let Ok(RecordResult::Recorded) = done {
             let mut world = self.injector.world();
             world.departed.retain(|id, _| !ids.contains(id));
+            for id in confirmed {
+                let key = world.claimed[&id].clone();
+                world.oracle.confirmed(&key);
+            }
         }
         self.injector.point("settled").await;
         done
@@ -325,6 +333,11 @@ impl<L: Ledger> Timers for FaultyLedger<L> {
     async fn prune(&self, keep: Retention) -> Result<bool, LedgerError> {
         self.before("prune").await?;
         let done = self.inner.prune(keep).await;
+        if done.is_ok() {
+            let left = self.inner.all_receipts().await?;
+            let before = self.injector.now().minus(keep.receipts);
+            self.injector.world().oracle.pruned(&left, before);
+        }
         self.or_unknown("pruned", done).await
     }
 }

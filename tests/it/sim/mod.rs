@@ -13,7 +13,7 @@
 //! * `world`: everything that outlives the bridge, with the random numbers and the log;
 //! * `fault_injector`: crash points; `ledger` and `wire` are the real parts with those points around every call;
 //! * `process_run`: one run of the bridge, from opening the store to its end;
-//! * `oracle`: the expected events, by merging everything accepted; `check`: compares them.
+//! * `oracle`: the expected events, by the naive model of [`crate::expectation`]; `check`: compares them.
 
 mod check;
 mod fault_injector;

@@ -1,4 +1,5 @@
-//! An operator's actions meanwhile, through the calls of the API: replays, redrives, pauses and resumes.
+//! An operator's actions meanwhile, through the calls of the API: replays, redrives, pauses and resumes; and a pruning of
+//! receipts in the middle of their webinars' lives.
 //!
 //! One action after the other, each repeated until it succeeds, over as many process runs as it takes.
 
@@ -10,7 +11,7 @@ use tokio::time::Instant;
 use webinar_bridge::event::{AccountName, EventKey, Millis, StatusChange};
 use webinar_bridge::ledger::{
     AccountStatuses as _, Browse as _, EventQuery, EventState, EventSummary, Ledger, LedgerError,
-    PAGE_MAX, ReceiptOutcome, ReceiptQuery, Redrive as _, RedriveRequest,
+    PAGE_MAX, ReceiptOutcome, ReceiptQuery, Redrive as _, RedriveRequest, Retention, Timers as _,
 };
 use webinar_bridge::replay::{ReplayError, ReplayRequest, Replayer};
 
@@ -60,6 +61,8 @@ enum Action {
     RedriveAll(EventState),
     Pause(AccountName),
     Resume(AccountName),
+    /// Delete the receipts that are older than that.
+    Prune(Duration),
 }
 
 /// Failure of an action.
@@ -117,8 +120,9 @@ impl Operator {
                 MappedAs::None
             } else {
                 let mut changes = webhook.changes.clone();
-                for change in &mut changes {
-                    change.whole.name = Some("Mistaken".into());
+                // No field more than the correct ones: a pruned receipt's value would be lost beneath it for good.
+                for name in changes.iter_mut().filter_map(|change| change.whole.name.as_mut()) {
+                    "Mistaken".clone_into(name);
                 }
                 MappedAs::Wrong(changes)
             };
@@ -170,7 +174,7 @@ fn actions(rng: &mut SeededRng, profile: &FaultProfile) -> VecDeque<(Millis, Act
 fn action(rng: &mut SeededRng) -> Action {
     let [main, other] = accounts();
     let account = if rng.percent(60) { main } else { other };
-    match rng.below(10) {
+    match rng.below(12) {
         0..=2 => Action::Replay,
         3 => Action::ReplayAll(*rng.pick(&[None, Some(ReceiptOutcome::Quarantined)])),
         4 => Action::Redrive,
@@ -180,6 +184,7 @@ fn action(rng: &mut SeededRng) -> Action {
             Action::RedriveAll(*rng.pick(&states))
         }
         7..=8 => Action::Pause(account),
+        9..=10 => Action::Prune(Duration::from_secs(*rng.pick(&[0, 10, 60]))),
         _ => Action::Resume(account),
     }
 }
@@ -268,6 +273,11 @@ async fn perform<L: Ledger>(
             injector.world().operator.held.remove(account);
             ledger.update_status(account, StatusChange::Resumed).await?;
             Ok("resumed".into())
+        }
+        Action::Prune(receipts) => {
+            let keep = Retention { receipts: *receipts, events: Duration::from_hours(24) };
+            while ledger.prune(keep).await? {}
+            Ok("pruned".into())
         }
     }
 }

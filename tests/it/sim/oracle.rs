@@ -1,15 +1,14 @@
-//! The expected events, computed in memory from everything that the ledger reported as accepted.
+//! The expected events, computed by the naive model from everything that the ledger reported as accepted.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use webinar_bridge::event::webinar::ReceiptOrder;
 use webinar_bridge::event::{
-    AccountName, Change, EventKey, ExternalAccountId, FoldedEvent, HeldEvents, Millis, ReceiptId,
-    Webinar, WebinarId, fold,
+    AccountName, Change, EventKey, ExternalAccountId, ExternalEventId, Millis, ReceiptId, WebinarId,
 };
-use webinar_bridge::ledger::{NewReceipt, Policies, ReceiptContent, ReceiptOutcome};
+use webinar_bridge::ledger::{NewReceipt, Policies, ReceiptContent};
 
 use super::webhooks::Webhook;
+use crate::expectation::{ExpectedEvent, Life, Order};
 
 type Name = (AccountName, ExternalAccountId, WebinarId);
 
@@ -20,9 +19,14 @@ pub(super) struct Oracle {
     reported: BTreeMap<[u8; 32], Vec<Change>>,
     /// With the sequence number of each.
     receipts: BTreeMap<ReceiptId, (NewReceipt, u64)>,
-    webinars: BTreeMap<Name, (Webinar, Vec<FoldedEvent>)>,
+    /// Receipts that were pruned: what they said stays as it was read.
+    expired: BTreeSet<ReceiptId>,
+    webinars: BTreeMap<Name, (Life, Vec<ExpectedEvent>)>,
+    /// Events that HubSpot confirmed; and those of them that it had when their webinar changed last.
+    confirmed: BTreeSet<EventKey>,
+    held: BTreeMap<Name, BTreeSet<String>>,
     /// Contributing receipts of each webinar, and their places.
-    contributors: BTreeMap<Name, BTreeMap<ReceiptId, ReceiptOrder>>,
+    contributors: BTreeMap<Name, BTreeMap<ReceiptId, Order>>,
     /// Every expected state of each event, oldest first, and the newest that was sent.
     history: BTreeMap<EventKey, (Vec<Vec<u8>>, usize)>,
     /// Number of times each webhook was accepted, by its dedupe key.
@@ -40,50 +44,100 @@ impl Oracle {
     pub(super) fn new(policies: Policies, webhooks: &[Webhook]) -> Self {
         let reported = webhooks.iter().map(|webhook| (webhook.digest, webhook.changes.clone()));
         let reported = reported.collect();
-        let (receipts, webinars, contributors, history, accepted) = Default::default();
-        Self { policies, reported, receipts, webinars, contributors, history, accepted }
+        let (receipts, expired, webinars, confirmed, held) = Default::default();
+        let (contributors, history, accepted) = Default::default();
+        Self {
+            policies,
+            reported,
+            receipts,
+            expired,
+            webinars,
+            confirmed,
+            held,
+            contributors,
+            history,
+            accepted,
+        }
     }
 
     /// Records an accepted receipt with its sequence number. Returns the number of events with a new state.
     pub(super) fn accept(&mut self, receipt: &NewReceipt, seq: u64, now: Millis) -> u64 {
         *self.accepted.entry(receipt.dedupe_key).or_default() += 1;
         self.receipts.insert(receipt.id, (receipt.clone(), seq));
-        let ReceiptContent::Changes(changes) = &receipt.content else { return 0 };
-        let changes = changes.clone();
-        let numbered = changes.iter().enumerate();
-        numbered.map(|change| self.merge((receipt, seq), change, now)).sum()
+        let ReceiptContent::Changes(said) = &receipt.content else { return 0 };
+        let mut changed = 0;
+        for (nth, change) in said.iter().enumerate() {
+            let name = self.name_of(receipt, change);
+            let (life, _) = self.webinars.entry(name.clone()).or_default();
+            let orders = self.contributors.entry(name.clone()).or_default();
+            let order = life.next_order(seq, receipt.received_at);
+            let order = *orders.entry(receipt.id).or_insert(order);
+            life.hear((receipt.id, &receipt.source, receipt.received_at), order, (nth, change));
+            self.note_held(&name);
+            changed += self.refold(&name, now);
+        }
+        changed
     }
 
-    /// Records a replay: the webinar becomes the merge of the correct changes of all contributing receipts. Returns the
-    /// number of changed events, and whether the webinars are unchanged.
+    /// HubSpot confirmed a state of the event.
+    pub(super) fn confirmed(&mut self, key: &EventKey) {
+        self.confirmed.insert(key.clone());
+    }
+
+    /// Notes what HubSpot holds of a webinar that changes now.
+    fn note_held(&mut self, name: &Name) {
+        let (hubspot, account, _) = name;
+        let of = |key: &&EventKey| key.hubspot == *hubspot && key.external_account_id == *account;
+        let ids = self.confirmed.iter().filter(of);
+        let ids = ids.map(|key| key.external_event_id.as_str().to_owned()).collect();
+        self.held.insert(name.clone(), ids);
+    }
+
+    /// Records a replay: every contributing receipt that is still stored says what is correct. Returns the number of
+    /// changed events, and whether the webinars are unchanged.
     pub(super) fn replayed(&mut self, id: ReceiptId, now: Millis) -> (u64, bool) {
         let Some((receipt, seq)) = self.receipts.get(&id) else { return (0, true) };
-        let own = ReceiptOrder { seq: *seq, at: receipt.received_at };
+        let own = Order { seq: *seq, at: receipt.received_at };
         let names =
             self.reported[&receipt.dedupe_key].iter().map(|change| self.name_of(receipt, change));
         let names: Vec<Name> = names.collect();
         let (mut changed, mut same) = (0, true);
         for name in names {
             self.contributors.entry(name.clone()).or_default().entry(id).or_insert(own);
-            let mut webinar = Webinar::default();
-            for (script, order) in &self.contributors[&name] {
-                let (receipt, _) = &self.receipts[script];
-                let reported = self.reported[&receipt.dedupe_key].iter().enumerate();
-                for (place, change) in
-                    reported.filter(|(_, change)| self.name_of(receipt, change) == name)
-                {
-                    let summary = receipt.summary(ReceiptOutcome::Accepted, None);
-                    let merged = webinar.merge(change, &summary.provenance(change, place, *order));
-                    merged.expect("one provider, and few occurrences");
+            let (before, _) = self.webinars.get(&name).cloned().unwrap_or_default();
+            let mut life = before.clone();
+            for (id, order) in &self.contributors[&name] {
+                if self.expired.contains(id) {
+                    continue;
+                }
+                life.forget(*id);
+                let (receipt, _) = &self.receipts[id];
+                let heard = (receipt.id, &receipt.source, receipt.received_at);
+                for change in self.reported[&receipt.dedupe_key].iter().enumerate() {
+                    if self.name_of(receipt, change.1) == name {
+                        life.hear(heard, *order, change);
+                    }
                 }
             }
-            let (before, _) = self.webinars.entry(name.clone()).or_default();
-            if *before != webinar {
-                (*before, same) = (webinar, false);
+            if !before.says_the_same(&life) {
+                same = false;
+                self.webinars.entry(name.clone()).or_default().0 = life;
+                self.note_held(&name);
                 changed += self.refold(&name, now);
             }
         }
         (changed, same)
+    }
+
+    /// Records which receipts the ledger still holds, after it pruned those received `before`.
+    pub(super) fn pruned(&mut self, left: &BTreeSet<ReceiptId>, before: Millis) {
+        let old = self.receipts.iter().filter(|(_, (receipt, _))| receipt.received_at < before);
+        self.expired.extend(old.map(|(id, _)| *id).filter(|id| !left.contains(id)));
+    }
+
+    /// Whether a receipt of that body was pruned, so that the body may be accepted again.
+    pub(super) fn was_pruned(&self, dedupe_key: &[u8; 32]) -> bool {
+        self.expired.iter().any(|id| self.receipts[id].0.dedupe_key == *dedupe_key)
     }
 
     fn name_of(&self, receipt: &NewReceipt, change: &Change) -> Name {
@@ -92,28 +146,11 @@ impl Oracle {
         (hubspot, account, change.webinar.clone())
     }
 
-    fn merge(
-        &mut self,
-        (receipt, seq): (&NewReceipt, u64),
-        (place, change): (usize, &Change),
-        now: Millis,
-    ) -> u64 {
-        let name = self.name_of(receipt, change);
-        let (webinar, _) = self.webinars.entry(name.clone()).or_default();
-        let summary = receipt.summary(ReceiptOutcome::Accepted, None);
-        let order = webinar.next_order(seq, receipt.received_at);
-        let merged = webinar.merge(change, &summary.provenance(change, place, order));
-        merged.expect("one provider, and few occurrences");
-        self.contributors.entry(name.clone()).or_default().entry(receipt.id).or_insert(order);
-        self.refold(&name, now)
-    }
-
-    /// Folds a webinar. Returns the number of changed events.
+    /// Reads a webinar again. Returns the number of changed events.
     fn refold(&mut self, name: &Name, now: Millis) -> u64 {
-        let Some((webinar, events)) = self.webinars.get_mut(name) else { return 0 };
-        let policy = webinar.sources.iter().find_map(|source| self.policies.get(source));
-        let policy = policy.expect("every source has a policy");
-        *events = fold(webinar, &name.1, &name.2, policy, &HeldEvents::new(), now);
+        let Some((life, events)) = self.webinars.get_mut(name) else { return 0 };
+        let held = self.held.entry(name.clone()).or_default();
+        *events = life.events((&name.1, &name.2), &self.policies, held, now);
         let mut changed = 0;
         for event in events.iter() {
             let Ok(input) = &event.content else { continue };
@@ -127,7 +164,7 @@ impl Oracle {
         changed
     }
 
-    /// Folds all webinars, since timers may have run out.
+    /// Reads all webinars again, since timers may have run out.
     pub(super) fn pass(&mut self, now: Millis) -> u64 {
         let names: Vec<Name> = self.webinars.keys().cloned().collect();
         names.iter().map(|name| self.refold(name, now)).sum()
@@ -162,7 +199,7 @@ impl Oracle {
     }
 
     /// The present events of an account.
-    pub(super) fn events(&self, account: &AccountName) -> BTreeMap<EventKey, &FoldedEvent> {
+    pub(super) fn events(&self, account: &AccountName) -> BTreeMap<EventKey, &ExpectedEvent> {
         let of_account = self.webinars.iter().filter(|((hubspot, ..), _)| hubspot == account);
         of_account
             .flat_map(|((hubspot, external, _), (_, events))| {
@@ -199,10 +236,10 @@ impl Oracle {
     }
 }
 
-fn key_of(hubspot: &AccountName, external: &ExternalAccountId, event: &FoldedEvent) -> EventKey {
+fn key_of(hubspot: &AccountName, external: &ExternalAccountId, event: &ExpectedEvent) -> EventKey {
     EventKey {
         hubspot: hubspot.clone(),
         external_account_id: external.clone(),
-        external_event_id: event.id.clone(),
+        external_event_id: ExternalEventId::from_stored(event.id.clone()),
     }
 }

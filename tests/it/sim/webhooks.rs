@@ -83,8 +83,9 @@ pub(super) fn accounts() -> [AccountName; 2] {
 /// organizer.
 pub(super) fn policies() -> Policies {
     let grace = Some(Duration::from_mins(5));
-    let first = Policy { complete_after_end: grace, ..policy("main") };
-    let second = Policy { organizer: Some("Beta Ltd".into()), ..first.clone() };
+    // Each lacks what the other gives, as two sources of one account of a platform do.
+    let first = Policy { organizer: None, complete_after_end: grace, ..policy("main") };
+    let second = Policy { organizer: Some("Beta Ltd".into()), ..policy("main") };
     let series = Policy { recurring: RecurringMode::Series, ..policy("main") };
     let length = compile_event_expression("size(event.name)").expect("an expression");
     let other = Policy {
@@ -108,7 +109,11 @@ pub(super) fn webhooks(rng: &mut SeededRng, start: Millis, within: Duration) -> 
     let mut all = Vec::new();
     for number in 0..many {
         let script = WebinarScript::new(rng, number, start, poison);
-        let count = if many < 20 { rng.between(1, 10) } else { rng.between(1, 3) };
+        let count = match many {
+            20.. => rng.between(1, 3),
+            _ if script.repeats => rng.between(100, 300),
+            _ => rng.between(1, 10),
+        };
         // Some platforms report all changes at once, so that a change is reversed while a call is in flight.
         let hasty = rng.percent(40).then(|| rng.between(0, ms(within)));
         for nth in 0..count {
@@ -120,7 +125,7 @@ pub(super) fn webhooks(rng: &mut SeededRng, start: Millis, within: Duration) -> 
             };
             let due = start.plus(Duration::from_millis(rng.between(from, to)));
             // Changes have ascending times and are sent in any order.
-            let at = Millis::new(start.get() + i64::try_from(nth).expect("few") * MINUTE / 2);
+            let at = script.platform_time(start, i64::try_from(nth).expect("few"));
             let changes = vec![script.change(rng, nth, at)];
             let name = rng.pick(&script.sources).to_owned();
             let digest = Sha256::digest(format!("{number}.{nth}.{}", due.get())).into();
@@ -147,6 +152,12 @@ struct WebinarScript {
     poison: u64,
     /// Whether only the name changes, back and forth.
     flips: bool,
+    /// Whether nearly all webhooks say the same again.
+    repeats: bool,
+    /// Whether the platform tells times in seconds, several changes in each.
+    seconds: bool,
+    /// How far the platform's clock is ahead, in milliseconds.
+    skew: i64,
 }
 
 impl WebinarScript {
@@ -166,7 +177,18 @@ impl WebinarScript {
             start: Millis::new(now.get() + offset + minute),
             poison,
             flips: rng.percent(15),
+            repeats: rng.percent(1),
+            seconds: rng.percent(20),
+            skew: if rng.percent(15) { *rng.pick(&[-2 * HOUR, 2 * HOUR, 30 * HOUR]) } else { 0 },
         }
+    }
+
+    /// The platform's time of the change of that number.
+    fn platform_time(&self, start: Millis, nth: i64) -> Millis {
+        if self.seconds {
+            return Millis::new((start.get() + self.skew + nth * 400) / 1_000 * 1_000);
+        }
+        Millis::new(start.get() + self.skew + nth * MINUTE / 2)
     }
 
     fn change(&self, rng: &mut SeededRng, nth: u64, at: Millis) -> Change {
@@ -177,6 +199,7 @@ impl WebinarScript {
         change.occurred_at = (!rng.percent(4)).then_some(at);
         if created {
             change.kind = ChangeKind::Created;
+            change.is_creation = rng.percent(60);
             change.full_picture = true;
             change.shape = Some(self.shape);
             change.whole = WebinarFields {
@@ -192,7 +215,9 @@ impl WebinarScript {
             }
             return change;
         }
-        if self.flips {
+        if self.repeats && rng.percent(95) {
+            change.whole.cancelled = Some(true);
+        } else if self.flips {
             change.whole.name = Some(["Roots", "Leaves"][usize::from(nth % 2 == 1)].to_owned());
         } else {
             self.update(rng, &mut change);
@@ -203,7 +228,7 @@ impl WebinarScript {
     fn update(&self, rng: &mut SeededRng, change: &mut Change) {
         let moved =
             Millis::new(self.start.get() + i64::try_from(rng.below(4)).expect("few") * HOUR);
-        match rng.below(12) {
+        match rng.below(18) {
             0..=2 => change.whole.name = Some(self.name(rng)),
             3 => change.whole.start = Some(moved),
             4 => {
@@ -219,9 +244,7 @@ impl WebinarScript {
             }
             6 => {
                 change.kind = ChangeKind::Completed;
-                let ended_at = Some(self.start.plus(Duration::from_mins(55)));
-                let phase = RunPhase::Ended;
-                change.session = Some(RunChange { phase, started_at: Some(self.start), ended_at });
+                change.session = Some(self.run(rng));
             }
             7 => change.whole.organizer = Some((*rng.pick(&["Ada", "Grace", ""])).to_owned()),
             8 if self.poison > 0 => {
@@ -246,6 +269,20 @@ impl WebinarScript {
                 // A series becomes a single webinar, or the reverse.
                 change.shape = Some(*rng.pick(&[Shape::Single, Shape::Series]));
             }
+            11 => change.whole.completed = Some(rng.percent(70)),
+            12 => change.whole.absent = Some(rng.percent(50)),
+            13 => {
+                // Planned anew, with the end of the new date.
+                let days = rng.between(0, 3);
+                let start = moved.plus(Duration::from_hours(24 * days));
+                change.whole.start = Some(start);
+                change.whole.end = Some(EndTime::At(start.plus(Duration::from_mins(45))));
+            }
+            14 if self.shape == Shape::Series => {
+                // The platform answered which occurrences there are.
+                change.listing = OccurrenceListing::Observed;
+                change.occurrences = (0..rng.between(0, 3)).map(|n| self.occurrence(n)).collect();
+            }
             _ => {
                 // Whole bodies with the same fields, or with an earlier name.
                 change.full_picture = true;
@@ -254,6 +291,15 @@ impl WebinarScript {
                 change.whole.start = Some(self.start);
             }
         }
+    }
+
+    /// A run: the webinar itself, a rehearsal hours before, or another one half a day later.
+    fn run(&self, rng: &mut SeededRng) -> RunChange {
+        let phases = [RunPhase::Started, RunPhase::Ended, RunPhase::Ended, RunPhase::Practised];
+        let hours = *rng.pick(&[-5, 0, 0, 13]);
+        let began = Millis::new(self.start.get() + hours * HOUR);
+        let ended_at = rng.percent(70).then(|| began.plus(Duration::from_mins(55)));
+        RunChange { phase: *rng.pick(&phases), started_at: Some(began), ended_at }
     }
 
     /// Few names, so that changes are often reversed.
