@@ -332,7 +332,10 @@ impl Both {
     fn events(&self, recurring: RecurringMode) -> Vec<ExpectedEvent> {
         let policy = &policies(recurring)[&source("a")];
         let held = |id: &String| {
-            (ExternalEventId::from_stored(id.clone()), HeldEvent { is_confirmed: true })
+            (
+                ExternalEventId::from_stored(id.clone()),
+                HeldEvent { is_confirmed: true, ..HeldEvent::default() },
+            )
         };
         let held = self.holds.iter().map(held).collect();
         let folded = fold(&self.webinar, &account(), &id(), policy, &held, now());

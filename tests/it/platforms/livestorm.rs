@@ -200,8 +200,8 @@ async fn unsigned_webhook_is_refused_and_causes_no_fetch() {
         twice,
         signed(&text, "another secret", now),
         signed(b"another body", SECRET, now),
-        signed(&text, SECRET, now - 3 * HOUR),
-        signed(&text, SECRET, now + 3 * HOUR),
+        signed(&text, SECRET, now - 30 * HOUR),
+        signed(&text, SECRET, now + 30 * HOUR),
     ] {
         assert_eq!(status_of(&bridge, "livestorm", &headers, &text).await, 401, "{headers:?}");
     }

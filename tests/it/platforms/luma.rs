@@ -169,7 +169,7 @@ async fn forged_or_foreign_webhook_creates_no_event() {
         signature("whsec_another", "msg_1", &bytes, seconds()),
         signature(SECRET.trim_start_matches("whsec_"), "msg_1", &bytes, seconds()),
         signature(SECRET, "msg_1", b"{}", seconds()),
-        signature(SECRET, "msg_1", &bytes, seconds() - 3 * 3_600),
+        signature(SECRET, "msg_1", &bytes, seconds() - 30 * 3_600),
         standard_signature("msg_1", &bytes, seconds()),
     ] {
         assert_eq!(status_of(&bridge, "luma", &headers, &bytes).await, 401, "{headers:?}");

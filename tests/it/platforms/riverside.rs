@@ -148,7 +148,7 @@ async fn forged_old_or_test_webhook_creates_no_event() {
         [right.clone(), right[..1].to_vec()].concat(),
         signature("another secret", &bytes, seconds()),
         signature(SECRET, &[&bytes[..], b" "].concat(), seconds()),
-        signature(SECRET, &bytes, seconds() - 3 * 3_600),
+        signature(SECRET, &bytes, seconds() - 30 * 3_600),
         of_another_time,
     ] {
         assert_eq!(status_of(&bridge, "studio", &headers, &bytes).await, 401, "{headers:?}");

@@ -117,7 +117,7 @@ async fn forged_or_other_webhook_creates_no_event() {
         signature("another secret", "", &bytes, seconds()),
         signature(SECRET, ".", &bytes, seconds()),
         signature(SECRET, "", b"{}", seconds()),
-        signature(SECRET, "", &bytes, seconds() - 3 * 3_600),
+        signature(SECRET, "", &bytes, seconds() - 30 * 3_600),
     ] {
         assert_eq!(status_of(&bridge, "tickets", &headers, &bytes).await, 401, "{headers:?}");
     }

@@ -171,7 +171,7 @@ async fn token_not_signed_with_the_app_key_is_refused() {
     };
     let rsa = || EncodingKey::from_rsa_pem(PRIVATE.as_bytes()).expect("a private key");
     let mut ended = right.clone();
-    ended["exp"] = (SystemClock.now().get() / 1_000 - 300).into();
+    ended["exp"] = (SystemClock.now().get() / 1_000 - 30 * 3_600).into();
     let mut flipped = token(&right);
     let last = flipped.len() - 10;
     flipped[last] = if flipped[last] == b'A' { b'B' } else { b'A' };
