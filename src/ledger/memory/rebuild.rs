@@ -11,7 +11,7 @@ use super::{MemoryLedger, merge};
 use crate::event::webinar::ReceiptOrder;
 use crate::event::{ReceiptId, Webinar};
 use crate::ledger::rules::rebuild::{
-    WebinarPlan, check_rebuild, covers_all_webinars, plan_webinar,
+    WebinarPlan, cancel_moved, check_rebuild, covers_all_webinars, is_moved, plan_webinar,
 };
 use crate::ledger::rules::reconcile::{ReconcileScope, removable};
 use crate::ledger::{
@@ -94,7 +94,7 @@ fn rebuild(tx: &mut Transaction<'_>, request: &RebuildRequest) -> Result<(), Reb
     for rebuilt in &request.webinars {
         check_rebuild(tx.policies, &source, rebuilt)
             .map_err(|refused| RebuildResult::Refused(refused.to_string()))?;
-        replace(tx, rebuilt, replayed)?;
+        replace(tx, rebuilt, is_moved(request, rebuilt), replayed)?;
     }
     if let Some(receipt) = tx.state.receipts.get_mut(&replayed) {
         receipt.summary.outcome = request.outcome;
@@ -106,16 +106,17 @@ fn rebuild(tx: &mut Transaction<'_>, request: &RebuildRequest) -> Result<(), Reb
 fn replace(
     tx: &mut Transaction<'_>,
     rebuilt: &RebuiltWebinar,
+    is_moved: bool,
     replayed: i64,
 ) -> Result<(), RebuildResult> {
     let RebuiltWebinar { before, webinar, contributes } = rebuilt;
     let key = &before.key;
     let exists = tx.state.webinars.contains_key(key);
-    let plan = plan_webinar(rebuilt, &webinar_state(&tx.state, key), exists);
+    let plan = plan_webinar(rebuilt, &webinar_state(&tx.state, key), exists, is_moved);
     match plan {
         WebinarPlan::Stale => return Err(RebuildResult::Stale),
         WebinarPlan::Nothing => return Ok(()),
-        WebinarPlan::Link | WebinarPlan::Replace | WebinarPlan::Empty => {}
+        WebinarPlan::Link | WebinarPlan::Replace | WebinarPlan::Empty | WebinarPlan::Moved => {}
     }
     let received_at =
         tx.state.receipts.get(&replayed).map_or(tx.now, |row| row.summary.received_at);
@@ -130,7 +131,10 @@ fn replace(
     match plan {
         WebinarPlan::Stale | WebinarPlan::Nothing | WebinarPlan::Link => {}
         // Nothing is known of the webinar any more, so none of its events follows.
-        WebinarPlan::Empty => {
+        WebinarPlan::Empty | WebinarPlan::Moved => {
+            if plan == WebinarPlan::Moved {
+                cancel_events(tx, key);
+            }
             for event in removable(merge::known_events(tx, key)) {
                 tx.state.events.remove(&event.id);
             }
@@ -139,4 +143,18 @@ fn replace(
             .map_err(|refused| RebuildResult::Refused(refused.to_string()))?,
     }
     Ok(())
+}
+
+/// Cancels the events of a webinar that no longer follow, where HubSpot may hold them.
+fn cancel_events(tx: &mut Transaction<'_>, webinar: &WebinarKey) {
+    let (now, woken) = (tx.now, &mut tx.woken);
+    for event in tx.state.events.values_mut().filter(|event| event.webinar == *webinar) {
+        let held = event.confirmed_input.as_ref().or(event.input.as_ref());
+        let cancelled = held.and_then(|input| cancel_moved(&event.row, input, now));
+        let Some(cancelled) = cancelled else { continue };
+        event.store_confirmed_input(cancelled.confirmed_input, None);
+        event.input = Some(cancelled.input.into());
+        event.facts.due_at = None;
+        event.store_row(cancelled.row, woken);
+    }
 }

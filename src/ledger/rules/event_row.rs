@@ -80,6 +80,30 @@ impl EventRow {
         }
     }
 
+    /// The row with another input, or with other gaps. It is frozen no more.
+    pub(super) fn with_content(
+        self,
+        state: EventState,
+        input_hash: Option<InputHash>,
+        gaps: Vec<Gap>,
+        at: Millis,
+    ) -> Self {
+        let was_pending = self.state == EventState::Pending;
+        Self {
+            state,
+            version: self.version + 1,
+            input_hash,
+            gaps,
+            changed_at: at,
+            pending_since: if was_pending { self.pending_since } else { at },
+            not_before: None,
+            attempts: 0,
+            refused: None,
+            is_frozen: false,
+            ..self
+        }
+    }
+
     /// Whether HubSpot may know the event.
     #[must_use]
     pub fn may_be_known_to_hubspot(&self) -> bool {

@@ -1,11 +1,15 @@
 //! The plan for a rebuilt webinar: whether it may replace the stored one, and what becomes of its events.
 
+use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
 use super::accept::MergeRefused;
+use super::event_row::{ConfirmedInput, EventRow};
 use super::ownership::check_ownership;
-use crate::event::{ReceiptId, SourceName, Webinar};
-use crate::ledger::{Policies, RebuildRequest, RebuiltWebinar, WebinarKey, WebinarState};
+use crate::event::{Millis, ReceiptId, SourceName, Webinar};
+use crate::ledger::{
+    EventState, InputHash, Policies, RebuildRequest, RebuiltWebinar, WebinarKey, WebinarState,
+};
 
 /// A checksum of the receipts that built a webinar, in their order: if it is the same, so are the receipts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,18 +62,75 @@ pub enum WebinarPlan {
     Replace,
     /// The rebuilt, empty state is stored, and its events are deleted where they may be.
     Empty,
+    /// As [`Self::Empty`], since the receipt is about another webinar today: its events are cancelled where HubSpot may
+    /// hold them.
+    Moved,
+}
+
+/// Whether the replayed receipt contributes to another webinar of the rebuild than this one.
+#[must_use]
+pub fn is_moved(request: &RebuildRequest, from: &RebuiltWebinar) -> bool {
+    let others = request.webinars.iter().filter(|other| other.before.key != from.before.key);
+    !from.contributes && others.into_iter().any(|other| other.contributes)
+}
+
+/// An event of a webinar that was moved to another id, cancelled.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CancelledEvent {
+    /// The event from now on.
+    pub row: EventRow,
+    /// The input for HubSpot from now on.
+    pub input: Vec<u8>,
+    /// The change of the confirmed input.
+    pub confirmed_input: ConfirmedInput,
+}
+
+/// Cancels an event that no longer follows. `input` is what HubSpot confirmed last, else what was to be sent. None if
+/// HubSpot cannot know the event, or the input cancels it already.
+#[must_use]
+pub fn cancel_moved(before: &EventRow, input: &[u8], at: Millis) -> Option<CancelledEvent> {
+    const CANCELLED: &str = "eventCancelled";
+    if !before.may_be_known_to_hubspot() {
+        return None;
+    }
+    let mut fields: Map<String, Value> = serde_json::from_slice(input).ok()?;
+    if fields.insert(CANCELLED.to_owned(), Value::from(true)) == Some(Value::from(true)) {
+        return None;
+    }
+    let input = Value::from(fields).to_string().into_bytes();
+    let hash = InputHash::from_input(&input);
+    let is_present_confirmed =
+        before.confirmed_hash.is_some() && before.input_hash == before.confirmed_hash;
+    let confirmed_input =
+        if is_present_confirmed { ConfirmedInput::TakePresent } else { ConfirmedInput::Keep };
+    Some(CancelledEvent {
+        row: before.clone().with_content(EventState::Pending, Some(hash), Vec::new(), at),
+        input,
+        confirmed_input,
+    })
 }
 
 /// Plans a webinar of a rebuild. `now` is its stored state; it has a row if `exists`.
 #[must_use]
-pub fn plan_webinar(rebuilt: &RebuiltWebinar, now: &WebinarState, exists: bool) -> WebinarPlan {
+pub fn plan_webinar(
+    rebuilt: &RebuiltWebinar,
+    now: &WebinarState,
+    exists: bool,
+    is_moved: bool,
+) -> WebinarPlan {
     let RebuiltWebinar { before, webinar, .. } = rebuilt;
     let is_changed = *webinar != before.webinar;
     match (is_changed, exists) {
         _ if now != before => WebinarPlan::Stale,
         (false, false) => WebinarPlan::Nothing,
         (false, true) => WebinarPlan::Link,
-        (true, _) if *webinar == Webinar::default() => WebinarPlan::Empty,
+        (true, _) if *webinar == Webinar::default() => {
+            if is_moved {
+                WebinarPlan::Moved
+            } else {
+                WebinarPlan::Empty
+            }
+        }
         (true, _) => WebinarPlan::Replace,
     }
 }

@@ -263,19 +263,7 @@ impl EventContent {
 }
 
 fn changed_row(before: EventRow, content: &EventContent, at: Millis) -> EventRow {
-    EventRow {
-        state: content.state,
-        version: before.version + 1,
-        input_hash: content.hash,
-        gaps: content.gaps.clone(),
-        changed_at: at,
-        pending_since: if before.state == EventState::Pending { before.pending_since } else { at },
-        not_before: None,
-        attempts: 0,
-        refused: None,
-        is_frozen: false,
-        ..before
-    }
+    before.with_content(content.state, content.hash, content.gaps.clone(), at)
 }
 
 fn confirmed_input(before: &EventRow, hash: Option<InputHash>) -> ConfirmedInput {

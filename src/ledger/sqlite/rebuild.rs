@@ -3,11 +3,11 @@
 use super::statements::Statements as _;
 use super::transaction::{AttemptError, WriteTx};
 use super::{event_rows, events, webinar_state, webinars};
-use crate::event::SourceName;
+use crate::event::{AccountName, SourceName};
 use crate::ledger::rules::rebuild::{
-    WebinarPlan, check_rebuild, covers_all_webinars, plan_webinar,
+    WebinarPlan, cancel_moved, check_rebuild, covers_all_webinars, is_moved, plan_webinar,
 };
-use crate::ledger::rules::reconcile::{ReconcileScope, removable};
+use crate::ledger::rules::reconcile::{KnownEvent, ReconcileScope, removable};
 use crate::ledger::{LedgerError, RebuildRequest, RebuildResult, RebuiltWebinar, WebinarState};
 
 /// Rebuilds every webinar of the request, or none.
@@ -28,7 +28,7 @@ pub(super) fn rebuild(
     let mut planned = Vec::new();
     for rebuilt in &request.webinars {
         let (id, now) = webinar_state::read(tx.connection, rebuilt.before.key.clone())?;
-        let plan = plan_webinar(rebuilt, &now, id.is_some());
+        let plan = plan_webinar(rebuilt, &now, id.is_some(), is_moved(request, rebuilt));
         if plan == WebinarPlan::Stale {
             return Ok(RebuildResult::Stale);
         }
@@ -63,7 +63,7 @@ fn replace_webinar(
     let RebuiltWebinar { before: WebinarState { key, .. }, webinar, contributes } = rebuilt;
     let id = match (plan, id) {
         (WebinarPlan::Link, Some(id)) => id,
-        (WebinarPlan::Replace | WebinarPlan::Empty, id) => {
+        (WebinarPlan::Replace | WebinarPlan::Empty | WebinarPlan::Moved, id) => {
             webinars::store(tx.connection, id, key, webinar, tx.now)?
         }
         (WebinarPlan::Stale | WebinarPlan::Nothing | WebinarPlan::Link, _) => return Ok(()),
@@ -75,9 +75,35 @@ fn replace_webinar(
             let known = event_rows::load_webinar(tx, &key.hubspot, id)?;
             Ok(event_rows::delete(tx, &key.hubspot, removable(known))?)
         }
+        WebinarPlan::Moved => {
+            let known = event_rows::load_webinar(tx, &key.hubspot, id)?;
+            for event in known.values() {
+                cancel_event(tx, &key.hubspot, event)?;
+            }
+            Ok(event_rows::delete(tx, &key.hubspot, removable(known))?)
+        }
         WebinarPlan::Replace => {
             let at = tx.now;
             events::reconcile(tx, id, key, webinar, (at, true), ReconcileScope::All)
         }
     }
+}
+
+/// Cancels an event that no longer follows, where HubSpot may hold it.
+fn cancel_event(
+    tx: &mut WriteTx<'_>,
+    account: &AccountName,
+    event: &KnownEvent,
+) -> Result<(), AttemptError> {
+    let input: Option<Vec<u8>> = tx
+        .connection
+        .value("SELECT coalesce(confirmed_input, input) FROM events WHERE id = ?1", [event.id])?;
+    let cancelled = input.and_then(|input| cancel_moved(&event.row, &input, tx.now));
+    let Some(cancelled) = cancelled else { return Ok(()) };
+    event_rows::store_confirmed_input(tx.connection, event.id, cancelled.confirmed_input, None)?;
+    tx.connection.run(
+        "UPDATE events SET input = ?2, due_at = NULL WHERE id = ?1",
+        (event.id, cancelled.input),
+    )?;
+    Ok(event_rows::replace(tx, account, event.id, &event.row, &cancelled.row)?)
 }

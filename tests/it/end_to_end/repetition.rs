@@ -223,3 +223,32 @@ async fn body_counts_once_the_setting_that_left_it_out_is_put_right() {
     assert_eq!(held, ["1", "2", "3"]);
     assert_eq!(send(&bridge, "lectern", &prove(first), first).await, "duplicate");
 }
+
+/// A16, M31.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn event_under_a_wrong_id_is_cancelled_by_the_replay_that_puts_it_right() {
+    let setting = Setting::with(
+        generous(),
+        FAST,
+        &source("lectern", "{ scheme = \"hmac\", header = \"x-sign\" }", "")
+            .replace("payload.id", "payload.room"),
+    );
+    let mut body = body("Bees", "scheduled");
+    body["room"] = "room-7".into();
+    let proof = header("x-sign", hmac_hex(&[body.to_string().as_bytes()]));
+    let bridge = setting.start();
+    assert_eq!(send(&bridge, "lectern", &proof, &body).await, "accepted");
+    bridge.settled().await;
+    assert!(!setting.held_of("lectern")["room-7"].input.event_cancelled);
+    let (id, _) = latest_receipt(&bridge).await;
+    bridge.kill();
+    setting.configure("payload.room", "payload.id");
+    let bridge = setting.start();
+    let replay = format!("POST /api/v1/receipts/{id}/replay");
+    let answer = request(&bridge.ops, &replay, &[], &[]).await.expect("it is answered");
+    assert_eq!((answer.status, answer.json()["outcome"].as_str()), (200, Some("accepted")));
+    bridge.settled().await;
+    let held = setting.held_of("lectern");
+    assert!(held["room-7"].input.event_cancelled, "it no longer follows");
+    assert!(!held["1"].input.event_cancelled);
+}

@@ -163,6 +163,7 @@ macro_rules! suite {
                     rebuild_after_another_receipt_is_stale,
                     rebuild_that_is_refused_leaves_no_trace,
                     rebuild_deletes_obsolete_events_that_hubspot_never_had,
+                    webinar_that_a_replay_moves_is_cancelled,
                     receipts_of_a_webinar_come_in_pages_of_some_megabytes;
             );
 

@@ -267,6 +267,36 @@ pub(super) async fn rebuild_deletes_obsolete_events_that_hubspot_never_had<B: Ba
     assert_eq!(left[0].key, one[0].key);
 }
 
+/// M31, A16: the webhook is about another webinar, as the corrected mapping reads it.
+pub(super) async fn webinar_that_a_replay_moves_is_cancelled<B: BackEnd>() {
+    let back_end = B::new();
+    let ledger = back_end.open(policies());
+    let sent = receipt("a", vec![created("wrong", "One", NOON)]);
+    ledger.accept(sent.clone()).await.expect("stored");
+    let batch = claim(&ledger, NOW).await;
+    settle(&ledger, &batch, confirmed).await;
+    let mut wrong = reread_unchanged(&ledger, key("wrong"), std::slice::from_ref(&sent)).await;
+    let record = wrong.receipts[0].0.clone();
+    wrong.receipts[0].1 = Vec::new();
+    let before = ledger.webinar_state(&key("right")).await.expect("read");
+    let right =
+        RereadWebinar { before, receipts: vec![(record, vec![created("right", "One", NOON)])] };
+    assert_eq!(rebuild(&ledger, sent.id, vec![wrong, right]).await, RebuildResult::Done);
+    let batch = claim(&ledger, NOW).await;
+    let mut inputs: Vec<(String, bool)> = batch
+        .iter()
+        .map(|event| {
+            let input: serde_json::Value = serde_json::from_slice(&event.input).expect("JSON");
+            let id = event.key.external_event_id.as_str().to_owned();
+            (id, input["eventCancelled"] == true)
+        })
+        .collect();
+    inputs.sort();
+    assert_eq!(inputs, [("right".to_owned(), false), ("wrong".to_owned(), true)]);
+    settle(&ledger, &batch, confirmed).await;
+    assert_eq!(counts(&ledger).await.delivered, 2);
+}
+
 pub(super) async fn receipts_of_a_webinar_come_in_pages_of_some_megabytes<B: BackEnd>() {
     let back_end = B::new();
     let ledger = back_end.open(policies());
