@@ -56,7 +56,8 @@ pub use computed::{EventExpressionError, compile_event_expression, step_budget};
 pub use event_state_counts::EventStateCounts;
 pub use fetch_request::{FetchCondition, FetchRequest};
 pub use fold::{
-    FieldOrigin, FoldedEvent, HeldEvent, HeldEvents, NO_TIMERS, field_origins, fold, fold_lazily,
+    EventFlags, FieldOrigin, FoldedEvent, HeldEvent, HeldEvents, NO_TIMERS, field_origins, fold,
+    fold_lazily,
 };
 pub use gap::Gap;
 pub use hubspot_refusal::HubspotRefusal;

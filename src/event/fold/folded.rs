@@ -7,6 +7,15 @@ use crate::event::time::Millis;
 
 use super::ending::LONGEST;
 
+/// The flags of an event, which HubSpot gets also of an event that a filter refuses now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct EventFlags {
+    /// Whether it is cancelled.
+    pub cancelled: bool,
+    /// Whether it is completed.
+    pub completed: bool,
+}
+
 /// One event derived from the webinar's present state.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FoldedEvent {
@@ -26,6 +35,8 @@ pub struct FoldedEvent {
     pub due_at: Option<Millis>,
     /// The end after which a timer completed it; none if none did.
     pub completed_after: Option<Millis>,
+    /// Whether it is cancelled, and whether it is completed, also while there is no input.
+    pub flags: EventFlags,
 }
 
 impl FoldedEvent {

@@ -23,7 +23,7 @@ use ending::{
     resolve_completed, resolve_runs,
 };
 pub use field_origin::FieldOrigin;
-pub use folded::FoldedEvent;
+pub use folded::{EventFlags, FoldedEvent};
 pub use held_event::{HeldEvent, HeldEvents};
 pub(super) use resolve::occurrence_cancelled_since;
 use resolve::{

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::field_origin::FieldOrigin;
-use super::folded::FoldedEvent;
+use super::folded::{EventFlags, FoldedEvent};
 use super::held_event::HeldEvent;
 use super::resolve::{Resolved, latest};
 use crate::event::computed::apply_expressions;
@@ -197,6 +197,10 @@ impl<'a> EventView<'a> {
                 custom.insert((*key).to_owned(), resolved.value.clone());
             }
         }
+        let flags = EventFlags {
+            cancelled: self.is_cancelled(),
+            completed: self.is_completed() || timed_out,
+        };
         let gaps: Vec<Gap> = [
             (!webinar.full_picture).then_some(Gap::FullPicture),
             webinar.shape.is_none().then_some(Gap::Shape),
@@ -221,8 +225,8 @@ impl<'a> EventView<'a> {
                     event_url: text(self.url().1),
                     start_date_time: start,
                     end_date_time: end,
-                    event_cancelled: self.is_cancelled(),
-                    event_completed: self.is_completed() || timed_out,
+                    event_cancelled: flags.cancelled,
+                    event_completed: flags.completed,
                     custom_properties: custom,
                 };
                 let custom =
@@ -245,6 +249,7 @@ impl<'a> EventView<'a> {
             end,
             due_at,
             completed_after,
+            flags,
         }
     }
 }

@@ -156,7 +156,9 @@ pub(super) fn reconcile(
         reconciliation = reconciliation.without_news();
     }
     for event in fold(&webinar, &key.account, &key.webinar, &policy, &held, tx.timer_time()) {
-        store_change(tx, key, reconciliation.next_change(event))?;
+        let held = reconciliation.held_but_filtered(&event);
+        let held = held.and_then(|id| tx.state.events.get(&id)?.last_confirmed_input().cloned());
+        store_change(tx, key, reconciliation.next_change(event, held.as_deref()))?;
     }
     let Leftover { deleted, last_at, is_timeless } = reconciliation.finish();
     for event in deleted {

@@ -149,8 +149,8 @@ fn replace(
 fn cancel_events(tx: &mut Transaction<'_>, webinar: &WebinarKey) {
     let (now, woken) = (tx.now, &mut tx.woken);
     for event in tx.state.events.values_mut().filter(|event| event.webinar == *webinar) {
-        let held = event.confirmed_input.as_ref().or(event.input.as_ref());
-        let cancelled = held.and_then(|input| cancel_moved(&event.row, input, now));
+        let cancelled =
+            event.last_confirmed_input().and_then(|input| cancel_moved(&event.row, input, now));
         let Some(cancelled) = cancelled else { continue };
         event.store_confirmed_input(cancelled.confirmed_input, None);
         event.input = Some(cancelled.input.into());

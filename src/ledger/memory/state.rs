@@ -142,6 +142,11 @@ impl MemoryEvent {
         self.row = row;
     }
 
+    /// The input that HubSpot confirmed last, of an event of which it confirmed one; else the one that is to be sent.
+    pub(super) fn last_confirmed_input(&self) -> Option<&Arc<[u8]>> {
+        self.confirmed_input.as_ref().or(self.input.as_ref())
+    }
+
     /// Applies what a rule answers about the confirmed input. `sent` is the input that was sent.
     pub(super) fn store_confirmed_input(
         &mut self,

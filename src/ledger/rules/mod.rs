@@ -17,5 +17,6 @@ pub mod redrive;
 pub mod retention;
 pub mod settle;
 pub mod source_config;
+mod stored_input;
 pub mod timers;
 pub mod waits;

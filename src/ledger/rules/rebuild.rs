@@ -1,11 +1,11 @@
 //! The plan for a rebuilt webinar: whether it may replace the stored one, and what becomes of its events.
 
-use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
 use super::accept::MergeRefused;
 use super::event_row::{ConfirmedInput, EventRow};
 use super::ownership::check_ownership;
+use super::stored_input::{CANCELLED, replace_flags};
 use crate::event::{Millis, ReceiptId, SourceName, Webinar};
 use crate::ledger::{
     EventState, InputHash, Policies, RebuildRequest, RebuiltWebinar, WebinarKey, WebinarState,
@@ -89,15 +89,10 @@ pub struct CancelledEvent {
 /// HubSpot cannot know the event, or the input cancels it already.
 #[must_use]
 pub fn cancel_moved(before: &EventRow, input: &[u8], at: Millis) -> Option<CancelledEvent> {
-    const CANCELLED: &str = "eventCancelled";
     if !before.may_be_known_to_hubspot() {
         return None;
     }
-    let mut fields: Map<String, Value> = serde_json::from_slice(input).ok()?;
-    if fields.insert(CANCELLED.to_owned(), Value::from(true)) == Some(Value::from(true)) {
-        return None;
-    }
-    let input = Value::from(fields).to_string().into_bytes();
+    let input = replace_flags(input, &[(CANCELLED, true)])?;
     let hash = InputHash::from_input(&input);
     let is_present_confirmed =
         before.confirmed_hash.is_some() && before.input_hash == before.confirmed_hash;

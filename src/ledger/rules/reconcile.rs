@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::event_row::{ConfirmedInput, EventRow};
 use super::retention::is_timeless;
+use super::stored_input::{CANCELLED, COMPLETED, replace_flags};
 use crate::event::{
     EventInput, ExternalEventId, FoldedEvent, Gap, HeldEvent, HeldEvents, Millis, RecurringMode,
     SourceName,
@@ -180,15 +181,25 @@ impl Reconciliation {
         Self { last_at: changes.max().unwrap_or(self.at), ..self }
     }
 
-    /// The change that one folded event asks for.
+    /// The ledger's number of the event if HubSpot holds it and the filter refuses it now: then the input that HubSpot
+    /// confirmed last decides the change.
     #[must_use]
-    pub fn next_change(&mut self, event: FoldedEvent) -> EventChange {
+    pub fn held_but_filtered(&self, event: &FoldedEvent) -> Option<i64> {
+        let known = self.known.get(event.id.as_str())?;
+        let is_held = known.row.confirmed_hash.is_some() && is_filtered(event);
+        is_held.then_some(known.id)
+    }
+
+    /// The change that one folded event asks for. `confirmed` is the input that HubSpot confirmed last, if
+    /// [`Self::held_but_filtered`] asks for it.
+    #[must_use]
+    pub fn next_change(&mut self, event: FoldedEvent, confirmed: Option<&[u8]>) -> EventChange {
         let over_at = event.over_at();
         self.last_at = over_at.map_or(self.last_at, |over_at| self.last_at.max(over_at));
         self.is_timeless |= is_timeless(&event);
         let known = self.known.remove(event.id.as_str());
         let is_over = over_at.is_some_and(|over_at| over_at < self.now);
-        let content = EventContent::from_folded(&event);
+        let content = EventContent::from_folded(&event, confirmed);
         let before = known.as_ref().and_then(KnownEvent::completion);
         let timer = event.completed_after.map(|end| TimerCompletion {
             end,
@@ -246,8 +257,18 @@ struct EventContent {
     gaps: Vec<Gap>,
 }
 
+fn is_filtered(event: &FoldedEvent) -> bool {
+    matches!(event.content.as_ref().map_err(Vec::as_slice), Err([Gap::Filtered]))
+}
+
 impl EventContent {
-    fn from_folded(event: &FoldedEvent) -> Self {
+    fn from_folded(event: &FoldedEvent, confirmed: Option<&[u8]>) -> Self {
+        let flags = [(CANCELLED, event.flags.cancelled), (COMPLETED, event.flags.completed)];
+        let confirmed = confirmed.filter(|_| is_filtered(event));
+        if let Some(input) = confirmed.and_then(|input| replace_flags(input, &flags)) {
+            let hash = Some(InputHash::from_input(&input));
+            return Self { state: EventState::Pending, input: Some(input), hash, gaps: Vec::new() };
+        }
         let state = match event.content.as_ref().map_err(Vec::as_slice) {
             // Also where this equals what HubSpot last confirmed: a state that was pending in between may be on its
             // way, or may have arrived without an answer, so that HubSpot holds that one. Only a confirmation shows it.
@@ -281,6 +302,7 @@ fn confirmed_input(before: &EventRow, hash: Option<InputHash>) -> ConfirmedInput
 mod tests {
     use super::super::event_row::tests::pending;
     use super::*;
+    use crate::event::EventFlags;
 
     const NOW: Millis = Millis::new(1_000_000);
 
@@ -308,6 +330,7 @@ mod tests {
             end,
             due_at: None,
             completed_after: None,
+            flags: EventFlags::default(),
         }
     }
 
@@ -315,7 +338,7 @@ mod tests {
         let known = known
             .map(|row| ("7".to_owned(), KnownEvent { id: 1, row, is_claimed: false, timer: None }));
         let known = known.into_iter().collect();
-        Reconciliation::new(known, Millis::new(20), NOW, scope).next_change(event)
+        Reconciliation::new(known, Millis::new(20), NOW, scope).next_change(event, None)
     }
 
     fn input_hash(event: &FoldedEvent) -> Option<InputHash> {

@@ -256,6 +256,14 @@ pub(super) fn store_confirmed_input(
     connection.run("UPDATE events SET confirmed_input = ?2 WHERE id = ?1", (id, input))
 }
 
+/// The input that HubSpot confirmed last, of an event of which it confirmed one; else the one that is to be sent.
+pub(super) fn last_confirmed_input(
+    connection: &Connection,
+    id: i64,
+) -> rusqlite::Result<Option<Vec<u8>>> {
+    connection.value("SELECT coalesce(confirmed_input, input) FROM events WHERE id = ?1", [id])
+}
+
 /// Deletes events.
 pub(super) fn delete(
     tx: &mut WriteTx<'_>,

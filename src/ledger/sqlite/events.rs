@@ -40,7 +40,14 @@ pub(super) fn reconcile(
         tx.timer_time(),
         &mut steps,
     )
-    .try_for_each(|event| carry_out(tx, id, key, reconciliation.next_change(event)));
+    .try_for_each(|event| {
+        let confirmed = match reconciliation.held_but_filtered(&event) {
+            Some(event) => event_rows::last_confirmed_input(tx.connection, event)?,
+            None => None,
+        };
+        let change = reconciliation.next_change(event, confirmed.as_deref());
+        carry_out(tx, id, key, change)
+    });
     tx.steps += step_budget().0 - steps.0;
     done?;
     let Leftover { deleted, last_at, is_timeless } = reconciliation.finish();

@@ -95,9 +95,7 @@ fn cancel_event(
     account: &AccountName,
     event: &KnownEvent,
 ) -> Result<(), AttemptError> {
-    let input: Option<Vec<u8>> = tx
-        .connection
-        .value("SELECT coalesce(confirmed_input, input) FROM events WHERE id = ?1", [event.id])?;
+    let input = event_rows::last_confirmed_input(tx.connection, event.id)?;
     let cancelled = input.and_then(|input| cancel_moved(&event.row, &input, tx.now));
     let Some(cancelled) = cancelled else { return Ok(()) };
     event_rows::store_confirmed_input(tx.connection, event.id, cancelled.confirmed_input, None)?;

@@ -5,7 +5,9 @@ use serde_json::{Value, json};
 use crate::harness::eventually;
 use crate::harness::http::{request, scrape};
 use crate::harness::process::{Bridge, Setting};
-use crate::harness::zoom::{ACCOUNT, Zoom, at, created, renamed, updated};
+use crate::harness::zoom::{
+    ACCOUNT, Zoom, ago, at, created, renamed, updated, webhook, webinar, with,
+};
 
 const NOT_INTERNAL: &str = "only = '!event.name.startsWith(\"Internal\")'";
 
@@ -121,4 +123,38 @@ async fn invalid_expression_fails_check_and_serve() {
             assert!(errors.contains(key), "{key}: {errors}");
         }
     }
+}
+
+/// A14: what HubSpot holds is cancelled and completed there, with the texts that it confirmed last.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn event_that_the_filter_refuses_later_is_still_cancelled_and_completed() {
+    let setting = Setting::new(NOT_INTERNAL);
+    let bridge = setting.start();
+    let zoom = Zoom::to(&bridge);
+    let past = json!({ "start_time": ago(60).to_string() });
+    let held = with(webinar(2, "Calm releases"), past);
+    let made = [created(1, "Calm releases", at(0)), webhook("webinar.created", at(0), held)];
+    zoom.story(made).await;
+    bridge.settled().await;
+    let internal = |id| renamed(id, "Internal: calm releases", at(10));
+    zoom.story([internal(1), internal(2)]).await;
+    bridge.settled().await;
+    zoom.story([webhook("webinar.deleted", at(20), json!({ "id": 1, "type": 5 }))]).await;
+    let run = json!({
+        "id": 2, "type": 5, "start_time": ago(60).to_string(), "end_time": ago(10).to_string(),
+    });
+    zoom.story([webhook("webinar.ended", ago(10).get(), run)]).await;
+    bridge.settled().await;
+    let (cancelled, completed) = (setting.event("1").input, setting.event("2").input);
+    assert!(cancelled.event_cancelled && !cancelled.event_completed);
+    assert!(completed.event_completed && !completed.event_cancelled);
+    for input in [cancelled, completed] {
+        assert_eq!(input.event_name, "Calm releases");
+        assert!(input.start_date_time.is_some() && input.end_date_time.is_some());
+    }
+    // Another text alone is nothing to HubSpot.
+    zoom.story([renamed(1, "Internal: other", at(40))]).await;
+    bridge.settled().await;
+    assert_eq!(setting.event("1").writes, 2);
+    assert_eq!(state_and_gaps(&bridge, "1").await, (json!("filtered"), json!(["filtered"])));
 }
