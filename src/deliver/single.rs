@@ -37,7 +37,7 @@ pub(super) async fn send(
 ) -> Option<ApiReport<Verdict>> {
     let mut permit = permit;
     if read_first {
-        match read(account, permit, event).await {
+        match read(account, permit, event, RemoteEvent::equals).await {
             ReadResult::AsSent { object_id } => {
                 // HubSpot did work on a batch, and did not say so.
                 account.evidence().silent_batches.record_work();
@@ -83,7 +83,7 @@ async fn read_back(
     let Some(permit) = account.wait_for_permit(stop).await else {
         return ControlFlow::Continue(());
     };
-    match read(account, permit, event).await {
+    match read(account, permit, event, RemoteEvent::shows).await {
         ReadResult::AsSent { object_id } => {
             account.evidence().silent_batches.record_single(true);
             ControlFlow::Break(ItemVerdict::Confirmed { object_id })
@@ -92,15 +92,26 @@ async fn read_back(
             reason: Unconfirmed::NoResult,
             detail: "HubSpot took the single event and does not show it as it was sent".to_owned(),
         }),
-        ReadResult::Unreadable | ReadResult::Failed(_) => ControlFlow::Continue(()),
+        ReadResult::Unreadable => {
+            // Asking again after each event would show no more.
+            account.evidence().silent_batches.record_single(true);
+            ControlFlow::Continue(())
+        }
+        ReadResult::Failed(_) => ControlFlow::Continue(()),
     }
 }
 
-async fn read(account: &DeliveryAccount, permit: CallPermit, event: &ClaimedEvent) -> ReadResult {
+/// Reads an event; `is_as_sent` decides whether HubSpot shows this input.
+async fn read(
+    account: &DeliveryAccount,
+    permit: CallPermit,
+    event: &ClaimedEvent,
+    is_as_sent: fn(&RemoteEvent, &[u8]) -> bool,
+) -> ReadResult {
     let ApiReport { outcome, daily_remaining, timing } =
         account.hubspot.read_event(permit, &event.key).await;
     match outcome {
-        Ok(shown) => match shown.filter(|shown: &RemoteEvent| shown.shows(&event.input)) {
+        Ok(shown) => match shown.filter(|shown| is_as_sent(shown, &event.input)) {
             Some(shown) => ReadResult::AsSent { object_id: shown.object_id() },
             None => ReadResult::Otherwise,
         },

@@ -50,6 +50,13 @@ impl RemoteEvent {
             .is_ok_and(|input: Value| !differences(&input, self).iter().any(is_proof))
     }
 
+    /// Whether it holds all of an input. Before an event is sent again, less would not do: an older state of it may
+    /// differ in a property alone.
+    #[must_use]
+    pub fn equals(&self, input: &[u8]) -> bool {
+        serde_json::from_slice(input).is_ok_and(|input: Value| differences(&input, self).is_empty())
+    }
+
     /// An event with these fields.
     #[must_use]
     pub fn from_fields(fields: Map<String, Value>) -> Self {

@@ -88,9 +88,16 @@ pub(super) fn resolve_occurrence_cancelled(
     for off in trailing_streak(whole_cancellations(webinar)) {
         flags.entry(off.stamp).or_insert(off);
     }
-    let absences = absences_of(own).filter(|absent| counts(absent.value, absent.stamp));
+    // The newest answer's list may count only since a late webhook reported the occurrence earlier.
+    let newest = webinar.observed_list.as_ref();
+    let newest = newest.map(|list| resolve_whole(list).with(!list.value.contains(id)));
+    let absences = absences_of(own).chain(newest);
+    let absences: FlagsByStamp = absences
+        .filter(|absent| counts(absent.value, absent.stamp))
+        .map(|absent| (absent.stamp, absent))
+        .collect();
     let others = [
-        trailing_streak(absences).last(),
+        trailing_streak(absences.values().copied()).last(),
         trailing_streak(absences_of(&webinar.whole)).last(),
         // The events of the other shape are cancelled, whatever is said of them.
         trailing_streak(series_history(webinar, false)).last(),

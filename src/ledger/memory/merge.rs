@@ -121,11 +121,11 @@ fn merge(
 ) -> Result<(), MergeRefused> {
     let row = tx.state.webinar_row(key, receipt.received_at);
     check_ownership(tx.policies, &receipt.source, &row.webinar)?;
+    let recurring = recurring_mode(tx.policies, &row.webinar, &receipt.source);
     let mut order = row.webinar.next_order(sequence_number(number), receipt.received_at);
     if change.occurred_at.is_some_and(|at| row.webinar.has_write_at(at, receipt.id)) {
         order.seq = tx.state.first_of_body(key, receipt.hash).unwrap_or(order.seq);
     }
-    let recurring = recurring_mode(tx.policies, &receipt.source);
     let change = pass_by_frozen(change, &tx.state.frozen_occurrences(key));
     let row = tx.state.webinar_row(key, receipt.received_at);
     let webinar = Arc::make_mut(&mut row.webinar);

@@ -27,7 +27,7 @@ pub enum MergeRefused {
     /// The webinar is another source's, which shares no events with this one.
     #[error(
         "the webinar belongs to source.{0}, which reported it first; if both report the same webinars, set \
-         shares_events_with"
+         shares_events_with; if this source has another name now, set formerly"
     )]
     ForeignWebinar(SourceName),
     /// Another webinar has an event of that id.

@@ -11,6 +11,8 @@ use crate::ledger::{
 /// How long a webinar fails, while others are answered, before its fetch is dead: long enough for an operator's holiday
 /// weekend, and for whatever a platform mends by itself.
 pub const FETCH_PATIENCE: Duration = Duration::from_hours(7 * 24);
+/// The longest wait of a failed fetch after a webhook has requested it again.
+const WEBHOOK_WAIT: Duration = Duration::from_mins(5);
 /// The time in which few webinars may turn absent.
 pub const ABSENCE_SPAN: Duration = Duration::from_hours(24);
 /// Webinars of a source that may turn absent within [`ABSENCE_SPAN`], however few are to come.
@@ -129,7 +131,13 @@ pub fn request_fetch(row: Option<FetchRow>, by: FetchRequester, at: Millis) -> F
     };
     let reported_at = reported_at.max(row.reported_at);
     let row = match row.state {
-        FetchState::Pending => FetchRow { version: row.version + 1, ..row },
+        FetchState::Pending => {
+            // A webhook shows that something changed: what failed for hours is asked about soon.
+            let is_hastened = matches!(by, FetchRequester::Webhook) && row.attempts > 0;
+            let soon = is_hastened.then(|| at.plus(WEBHOOK_WAIT));
+            let not_before = row.not_before.map(|wait| soon.map_or(wait, |soon| wait.min(soon)));
+            FetchRow { version: row.version + 1, not_before, ..row }
+        }
         FetchState::Answered => {
             FetchRow { repeated_for: row.repeated_for, ..FetchRow::requested(row.version + 1, at) }
         }
@@ -260,6 +268,10 @@ pub fn settle_fetch(
 ) -> Option<FetchRow> {
     let requested_again = row.version != claimed_version;
     let failure = |reason: &str| Some(FetchFailure { at: now, reason: reason.to_owned() });
+    // What was requested meanwhile is tried once more, also if the task that began before made it dead.
+    let unless_requested = |row: FetchRow| {
+        if requested_again && row.state == FetchState::Dead { try_once_more(row) } else { row }
+    };
     match outcome {
         FetchOutcome::Answered { receipt: _, asked_at, lag } => {
             let fresh = FetchRow::requested(row.version, now);
@@ -280,15 +292,17 @@ pub fn settle_fetch(
                 failure: failure(reason),
                 ..row.clone()
             };
-            Some(count_failure(row, *blame, facts, now))
+            Some(unless_requested(count_failure(row, *blame, facts, now)))
         }
         FetchOutcome::Held { reason } => {
             let absence = AbsenceTrust::Held;
             let failure = failure(reason);
-            Some(FetchRow { state: FetchState::Dead, absence, failure, ..row.clone() })
+            let held = FetchRow { state: FetchState::Dead, absence, failure, ..row.clone() };
+            Some(unless_requested(held))
         }
         FetchOutcome::GivenUp { reason, receipt } => {
-            let absent_at = receipt.is_some().then_some(now).or(row.absent_at);
+            // A webinar that is absent already is not newly so.
+            let absent_at = row.absent_at.or(receipt.is_some().then_some(now));
             let ended = FetchRow { failure: failure(reason), absent_at, ..row.clone() };
             Some(if requested_again {
                 let FetchRow { failure, absent_at, .. } = ended;

@@ -7,14 +7,19 @@ use super::retention::is_timeless;
 use super::stored_input::{CANCELLED, COMPLETED, replace_flags};
 use crate::event::{
     EventInput, ExternalEventId, FoldedEvent, Gap, HeldEvent, HeldEvents, Millis, RecurringMode,
-    SourceName,
+    SourceName, Webinar,
 };
 use crate::ledger::{EventState, InputHash, Policies};
 
-/// How a source's series become events.
+/// How a webinar's series becomes events: as the first of its sources by name has it, else as the reporting source.
 #[must_use]
-pub fn recurring_mode(policies: &Policies, source: &SourceName) -> RecurringMode {
-    policies.get(source).map_or_else(RecurringMode::default, |policy| policy.recurring)
+pub fn recurring_mode(
+    policies: &Policies,
+    webinar: &Webinar,
+    source: &SourceName,
+) -> RecurringMode {
+    let first = webinar.sources.iter().chain([source]).find_map(|source| policies.get(source));
+    first.map_or_else(RecurringMode::default, |policy| policy.recurring)
 }
 
 /// An event that the ledger has of a webinar.

@@ -165,7 +165,7 @@ fn merge(
         }
         None => Cow::Borrowed(change),
     };
-    let recurring = recurring_mode(tx.policies, &receipt.source);
+    let recurring = recurring_mode(tx.policies, &webinar, &receipt.source);
     for occurrence in webinar.freeze_for(&change, receipt.received_at, recurring) {
         let event = ExternalEventId::for_occurrence(&key.webinar, &occurrence);
         if let Some(id) = id {

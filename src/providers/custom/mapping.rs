@@ -30,6 +30,8 @@ pub(super) struct Mapping {
     expressions: BTreeMap<&'static str, Expression>,
     /// Unit of numbers where a time is expected. `None`: a number is no time.
     time_unit: Option<TimeUnit>,
+    /// Whether `when` is the recipe's, which tells types of webhooks apart, and not a choice of the source's.
+    when_tells_types: bool,
 }
 
 /// Reads the table. Returns `None` after reporting what is wrong with it.
@@ -58,10 +60,20 @@ pub(super) fn from_options(options: &mut dyn Options) -> Option<Mapping> {
             }
         }
     }
-    (valid && expressions.contains_key("event_id")).then_some(Mapping { expressions, time_unit })
+    (valid && expressions.contains_key("event_id")).then_some(Mapping {
+        expressions,
+        time_unit,
+        when_tells_types: false,
+    })
 }
 
 impl Mapping {
+    /// The mapping of a source whose recipe has that `when`.
+    pub(super) fn with_recipe_when(self, when: Option<&str>) -> Self {
+        let own = self.expressions.get("when").map(Expression::text);
+        Self { when_tells_types: when.is_some() && own == when, ..self }
+    }
+
     /// Whether a field has an expression.
     pub(super) fn has(&self, key: &str) -> bool {
         self.expressions.contains_key(key)
@@ -111,7 +123,13 @@ impl Evaluation<'_> {
         match self.evaluate("when")? {
             Some(Evaluated::Flag(true)) => {}
             None if !self.mapping.has("when") => {}
-            Some(Evaluated::Flag(false)) | None => return Ok(PayloadContent::Excluded),
+            Some(Evaluated::Flag(false)) | None => {
+                return Ok(if self.mapping.when_tells_types {
+                    PayloadContent::Ignored
+                } else {
+                    PayloadContent::Excluded
+                });
+            }
             Some(_) => return Err("map.when yields neither true nor false".to_owned()),
         }
         let id = self.read_id("event_id", WebinarId::parse)?;

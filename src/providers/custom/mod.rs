@@ -61,8 +61,10 @@ impl Custom {
         let recipe = options.choice("recipe", &names).and_then(recipes::find);
         let mut masked: Vec<String> = MASKED.lines().map(str::to_owned).collect();
         masked.extend(options.texts("mask").unwrap_or_default());
+        let mut recipe_when = None;
         if let Some(recipe) = recipe {
             let recipe = recipe.parse();
+            recipe_when = recipe.map.get("when").and_then(|when| when.as_str().map(str::to_owned));
             // The recipe's `verify` is used whole or not at all: keys of two schemes make no scheme.
             if !options.has("verify") {
                 options.fill_defaults("verify", &recipe.verify);
@@ -76,7 +78,7 @@ impl Custom {
                       { event_id = \"payload.id\", name = \"payload.title\", ... }";
         let mapping = require_table(options, "map", mapping::from_options, remedy);
         let form = options.choice("format", &["json", "form"]) == Some("form");
-        let (scheme, mapping) = (scheme?, mapping?);
+        let (scheme, mapping) = (scheme?, mapping?.with_recipe_when(recipe_when.as_deref()));
         let format = match (scheme.body_is_token(), form) {
             (true, true) => {
                 options.report("format", "has no meaning where the body is a token. Remove it");

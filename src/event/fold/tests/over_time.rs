@@ -213,6 +213,20 @@ fn observed_list_says_who_is_absent() {
     assert_eq!(webinar.cancelled(), ["7-a", "7-b", "7-d"]);
 }
 
+/// M13: the creation, which names the occurrence, comes after a list without it and after a word of it alone.
+#[test]
+fn observed_list_counts_for_an_occurrence_that_is_reported_earlier_later_on() {
+    let mut webinar = TestWebinar::series();
+    webinar.report(-3 * DAY, |change| change.occurrences = vec![occurrence("d", at(3 * DAY))]);
+    webinar.report(-4 * DAY, |change| {
+        change.listing = OccurrenceListing::Observed;
+        change.occurrences = ["a", "b", "c"].map(|id| occurrence(id, at(DAY))).into();
+    });
+    assert_eq!(webinar.cancelled(), Vec::<String>::new(), "it is newer than the list");
+    webinar.report(-5 * DAY, |change| change.occurrences = vec![occurrence("d", at(3 * DAY))]);
+    assert_eq!(webinar.cancelled(), ["7-d"]);
+}
+
 /// M12: any list that was asked for later makes times known again.
 #[test]
 fn answered_list_makes_unknown_times_known() {
