@@ -64,6 +64,9 @@ pub struct Webinar {
     /// Newest full list that the platform's API answered. It decides about occurrences that become known later.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_list: Option<Register<BTreeSet<OccurrenceId>>>,
+    /// Full list of the platform's API that was asked for last, whatever its own time is. It makes times known again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_asked: Option<AskedList>,
     /// Newest change of the recurrence that came without a list.
     pub times_unknown: Option<Register<()>>,
     /// Fields of single occurrences.
@@ -88,6 +91,15 @@ pub struct WebinarRun {
     pub phase: RunPhase,
     pub started_at: Option<Millis>,
     pub ended_at: Option<Millis>,
+    pub receipt: ReceiptId,
+}
+
+/// When a full list was asked for, and its receipt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct AskedList {
+    /// When the answer was received.
+    pub asked_at: Millis,
+    /// The answer's receipt.
     pub receipt: ReceiptId,
 }
 
@@ -175,6 +187,7 @@ impl Webinar {
         self.whole.retain(keep);
         self.earlier_lists.retain(&mut self.full_list, keep);
         retain(&mut self.observed_list, keep);
+        self.last_asked.take_if(|list| !keep(list.receipt));
         retain(&mut self.times_unknown, keep);
         self.occurrences.retain(|_, own| {
             let was_only_named = own.is_empty();
@@ -252,6 +265,10 @@ impl Webinar {
             Placement { stamp, receipt: provenance.receipt, horizon },
         );
         let created_at = change.created_at.or_else(|| change.is_creation.then_some(stamp.at));
+        if change.listing == OccurrenceListing::Observed {
+            let asked = AskedList { asked_at: received_at, receipt: provenance.receipt };
+            self.last_asked = self.last_asked.max(Some(asked));
+        }
         self.created_at = self.created_at.into_iter().chain(created_at).min();
         self.last_received_at = self.last_received_at.max(Some(received_at));
         self.origins.insert(provenance.receipt, provenance.origin.clone());

@@ -245,12 +245,9 @@ pub(super) fn are_times_known(webinar: &Webinar, own: &Registers) -> bool {
     let Some(unknown) = &webinar.times_unknown else { return true };
     let reported = own.start.as_ref().map(|start| start.stamp);
     let listed = webinar.full_list.as_ref().map(|list| list.stamp);
-    let received_at = |receipt| webinar.origins.get(receipt).map(|origin| origin.received_at);
-    let asked_since = webinar.observed_list.as_ref().is_some_and(|list| {
-        received_at(&list.receipt)
-            .zip(received_at(&unknown.receipt))
-            .is_some_and(|(asked, changed)| asked > changed)
-    });
+    let changed_at = webinar.origins.get(&unknown.receipt).map(|origin| origin.received_at);
+    let asked = webinar.last_asked.zip(changed_at);
+    let asked_since = asked.is_some_and(|(list, changed_at)| list.asked_at > changed_at);
     asked_since || reported.max(listed).is_some_and(|reported| reported > unknown.stamp)
 }
 

@@ -240,6 +240,19 @@ fn answered_list_makes_unknown_times_known() {
     });
     assert_eq!(webinar.inputs().len(), 3);
     assert_eq!(webinar.cancelled(), ["7-c"]);
+    // The list that was asked for last counts, although its own time is older than another's.
+    let mut webinar = TestWebinar::series();
+    let list = |change: &mut Change| {
+        change.listing = OccurrenceListing::Observed;
+        change.occurrences = ["a", "b", "c"].map(|id| occurrence(id, at(DAY))).into();
+    };
+    webinar.report(-3 * DAY, list);
+    webinar.received += 1;
+    webinar.report(-2 * DAY, |change| change.listing = OccurrenceListing::Unknown);
+    assert_eq!(webinar.inputs().len(), 0);
+    webinar.received += 1;
+    webinar.report(-4 * DAY, list);
+    assert_eq!(webinar.inputs().len(), 3);
 }
 
 /// M6: a time that is a little ahead orders; one that is a day ahead is cut.
