@@ -171,8 +171,8 @@ fn variable(name: &str) -> Option<u64> {
     variables.get(name).and_then(|text| text.parse().ok())
 }
 
-/// Runs the seed in `BRIDGE_SIM_SEED` and prints its log; otherwise the regressions, and then as many seeds from 0 as
-/// fit into `BRIDGE_SIM_SECONDS`, or 100 seconds.
+/// Runs the seed in `BRIDGE_SIM_SEED` and prints its log; otherwise the regressions, and then the first [`SEEDS`], or
+/// as many as fit into `BRIDGE_SIM_SECONDS`, or 100 seconds.
 #[test]
 fn hubspot_ends_up_with_the_accepted_events_under_any_faults() {
     if let Some(seed) = variable("BRIDGE_SIM_SEED") {
