@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::change::{Change, EndTime, OccurrenceListing, WebinarFields};
-use super::fold::occurrence_cancelled_since;
+use super::fold::{LONGEST, occurrence_cancelled_since};
 use super::id::OccurrenceId;
 use super::policy::RecurringMode;
 use super::registers::Registers;
@@ -15,8 +15,6 @@ use super::webinar::{OCCURRENCES_MAX, Webinar};
 
 /// How long after its end an occurrence leaves the state.
 const FREEZE_AFTER: Duration = Duration::from_hours(30 * 24);
-/// The longest occurrence whose length is unknown.
-const LONGEST: Duration = Duration::from_hours(24);
 
 impl Webinar {
     /// Takes out the occurrences that ended long before a change, which arrived then, and, where the change would bring

@@ -29,12 +29,12 @@ const LARGEST_LEAD: Duration = Duration::from_hours(24);
 
 /// The state of one webinar or series: registers, and facts that [`super::fold()`] resolves.
 ///
-/// Merging the same changes gives the same state, in any order and with any repetition.
+/// Changes with different times that arrive within a week give the same state in any order and with any repetition.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Webinar {
     /// Platform; the first change sets it.
     pub provider: Option<ProviderId>,
-    /// Sources that reported the webinar; the first by name gives the defaults.
+    /// Sources that reported the webinar; each default comes from the first by name that has it.
     pub sources: BTreeSet<SourceName>,
     /// Shape of the platform object.
     pub shape: Option<Register<Shape>>,

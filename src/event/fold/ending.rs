@@ -14,7 +14,7 @@ use crate::event::webinar::{Registers, Webinar, WebinarRun};
 /// A run that ends this long before the start still completes the event: people begin and end a little early.
 const GRACE: Duration = Duration::from_mins(1);
 /// A webinar without any known end is over this long after its start.
-pub(super) const LONGEST: Duration = Duration::from_hours(24);
+pub(in crate::event) const LONGEST: Duration = Duration::from_hours(24);
 
 /// The present start, and since when it is known.
 #[derive(Debug, Clone, Copy)]

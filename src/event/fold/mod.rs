@@ -18,6 +18,7 @@ use super::policy::{Policy, RecurringMode};
 use super::time::Millis;
 use super::webinar::{Webinar, WebinarRun};
 use crate::expression::StepBudget;
+pub(super) use ending::LONGEST;
 use ending::{
     PresentStart, RunOutcome, does_completion_count, effective_cancellation, end_that_counts,
     resolve_completed, resolve_runs,
