@@ -13,6 +13,9 @@ use super::registers::Placement;
 pub use super::registers::Registers;
 use super::time::Millis;
 
+mod provenance;
+pub use provenance::{Provenance, ReceiptOrder};
+
 /// Upper bound of occurrences per series, cancelled ones included. Zoom allows 60 at a time; a fabricated list must
 /// fill neither the ledger nor the memory.
 pub const OCCURRENCES_MAX: usize = 500;
@@ -101,29 +104,6 @@ pub struct AskedList {
     pub asked_at: Millis,
     /// The answer's receipt.
     pub receipt: ReceiptId,
-}
-
-/// Where a change comes from, and its place among others.
-#[derive(Debug, Clone)]
-pub struct Provenance {
-    /// Receipt that holds the change.
-    pub receipt: ReceiptId,
-    /// Place of the receipt among those of the webinar.
-    pub order: ReceiptOrder,
-    /// Place of the change among those of the receipt.
-    pub place: u32,
-    /// Source and times of the receipt.
-    pub origin: Origin,
-}
-
-/// Place of a receipt among those of a webinar, as it was when the receipt was merged. A replay uses it again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ReceiptOrder {
-    /// Sequence number of the first receipt of the webinar with the same body. Orders equal times.
-    pub seq: u64,
-    /// Time of changes that have none of their own: when the receipt arrived, or the newest receipt before it, if that
-    /// was dated later.
-    pub at: Millis,
 }
 
 /// Reason why a change cannot be merged.
