@@ -11,6 +11,7 @@ mod endings;
 mod faults;
 mod filtering;
 mod order;
+mod over_time;
 mod privacy;
 mod renaming;
 mod repetition;
