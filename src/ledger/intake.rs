@@ -118,6 +118,28 @@ pub enum ReceiptContent {
     Quarantined(String),
 }
 
+#[cfg(test)]
+impl NewReceipt {
+    /// A webhook of the source `zoom` with that content and otherwise nothing in it.
+    pub(crate) fn empty(content: ReceiptContent) -> Self {
+        Self {
+            id: ReceiptId::from_bytes([0; 16]),
+            kind: ReceiptKind::Webhook,
+            source: SourceName::parse("zoom").expect("a name"),
+            provider: ProviderId::new("zoom"),
+            received_at: Millis::new(0),
+            event_type: "webinar".into(),
+            dedupe_key: [0; 32],
+            duplicates: DuplicateRule::Delivery,
+            hash: BodyHash::from_bytes([0; 16]),
+            headers: Vec::new(),
+            body: Vec::new(),
+            content,
+            fetch_requests: Vec::new(),
+        }
+    }
+}
+
 impl NewReceipt {
     /// The webinars that the receipt's changes are about, under today's policy of its source.
     pub(super) fn webinar_keys(&self, policies: &Policies) -> BTreeSet<WebinarKey> {

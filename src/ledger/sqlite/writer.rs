@@ -335,7 +335,7 @@ mod tests {
     };
     use crate::ledger::{
         ClaimedEvent, CommitObserver, DeliveryOutcome, FetchBlame, FetchOutcome, Heirs, InputHash,
-        Policies, Settlement,
+        NewReceipt, Policies, ReceiptContent, Settlement,
     };
 
     struct Unwatched;
@@ -407,21 +407,7 @@ mod tests {
     #[test]
     fn jobs_that_add_data_are_refused_without_room() {
         let why = || "full".to_owned();
-        let answer = Box::new(crate::ledger::NewReceipt {
-            id: crate::event::ReceiptId::from_bytes([0; 16]),
-            kind: crate::ledger::ReceiptKind::Fetched,
-            source: crate::event::SourceName::parse("zoom").expect("a name"),
-            provider: crate::event::ProviderId::new("zoom"),
-            received_at: Millis::new(0),
-            event_type: "webinar".into(),
-            dedupe_key: [0; 32],
-            duplicates: crate::ledger::DuplicateRule::Delivery,
-            hash: crate::event::BodyHash::from_bytes([0; 16]),
-            headers: Vec::new(),
-            body: Vec::new(),
-            content: crate::ledger::ReceiptContent::Ignored,
-            fetch_requests: Vec::new(),
-        });
+        let answer = Box::new(NewReceipt::empty(ReceiptContent::Ignored));
         let receipt = answer.clone();
         let answered =
             FetchOutcome::Answered { receipt, asked_at: Millis::new(0), lag: Duration::ZERO };
@@ -464,20 +450,10 @@ mod tests {
             change.whole.start = Some(Millis::new(1_800_000_000_000));
             let mut key = [0; 32];
             key[..8].copy_from_slice(&number.to_be_bytes());
-            crate::ledger::NewReceipt {
+            NewReceipt {
                 id: crate::event::ReceiptId::generate(),
-                kind: crate::ledger::ReceiptKind::Webhook,
-                source: crate::event::SourceName::parse("zoom").expect("a name"),
-                provider: crate::event::ProviderId::new("zoom"),
-                received_at: Millis::new(0),
-                event_type: "webinar".into(),
                 dedupe_key: key,
-                duplicates: crate::ledger::DuplicateRule::Delivery,
-                hash: crate::event::BodyHash::from_bytes([0; 16]),
-                headers: Vec::new(),
-                body: Vec::new(),
-                content: crate::ledger::ReceiptContent::Changes(vec![change]),
-                fetch_requests: Vec::new(),
+                ..NewReceipt::empty(ReceiptContent::Changes(vec![change]))
             }
         };
         let job = |number| {

@@ -56,6 +56,13 @@ impl Stage {
     }
 }
 
+fn start_zoom() -> (Setting, Bridge, Zoom) {
+    let setting = Setting::with(generous(), FAST, "");
+    let bridge = setting.start();
+    let zoom = Zoom::to(&bridge);
+    (setting, bridge, zoom)
+}
+
 async fn report(bridge: &Bridge, body: Value) {
     let headers = [("authorization".to_owned(), format!("Bearer {SECRET}"))];
     let bytes = body.to_string().into_bytes();
@@ -173,9 +180,7 @@ async fn event_that_was_held_and_is_planned_again_can_be_called_off() {
 /// A3b, M15.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn rehearsal_hours_before_completes_nothing_and_the_deletion_counts() {
-    let setting = Setting::with(generous(), FAST, "");
-    let bridge = setting.start();
-    let zoom = Zoom::to(&bridge);
+    let (setting, bridge, zoom) = start_zoom();
     let mut planned_today = webinar(1, "Roots");
     planned_today["start_time"] = json!(text(ago(-180)));
     let run = |event: &str, minutes: i64, more: Value| {
@@ -199,9 +204,7 @@ async fn rehearsal_hours_before_completes_nothing_and_the_deletion_counts() {
 /// A5, M24.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn series_whose_recurrence_changed_without_a_list_can_be_called_off() {
-    let setting = Setting::with(generous(), FAST, "");
-    let bridge = setting.start();
-    let zoom = Zoom::to(&bridge);
+    let (setting, bridge, zoom) = start_zoom();
     zoom.story([webhook("webinar.created", at(0), series(9, "Onboarding"))]).await;
     bridge.settled().await;
     let recurrence = json!({ "type": 9, "recurrence": { "type": 2, "end_times": 3 } });
@@ -221,9 +224,7 @@ async fn series_whose_recurrence_changed_without_a_list_can_be_called_off() {
 /// A6, M27.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn series_of_fifty_that_is_replanned_ten_times_has_the_last_times_and_can_be_called_off() {
-    let setting = Setting::with(generous(), FAST, "");
-    let bridge = setting.start();
-    let zoom = Zoom::to(&bridge);
+    let (setting, bridge, zoom) = start_zoom();
     let plan = |round: i64| {
         let entry = |day: i64| {
             json!({
@@ -263,9 +264,7 @@ async fn series_of_fifty_that_is_replanned_ten_times_has_the_last_times_and_can_
 /// A9, M5: the platform's clock is ahead of ours, and the older of two reports comes last.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn newer_report_wins_although_both_are_ahead_of_our_clock() {
-    let setting = Setting::with(generous(), FAST, "");
-    let bridge = setting.start();
-    let zoom = Zoom::to(&bridge);
+    let (setting, bridge, zoom) = start_zoom();
     zoom.story([webhook("webinar.created", at(0), webinar(1, "Roots"))]).await;
     let ahead = now().get() + 2_000;
     zoom.story([
@@ -316,9 +315,7 @@ async fn reports_without_a_time_count_in_the_order_of_their_arrival_whatever_our
 /// A15.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn occurrences_that_only_the_old_list_names_are_cancelled() {
-    let setting = Setting::with(generous(), FAST, "");
-    let bridge = setting.start();
-    let zoom = Zoom::to(&bridge);
+    let (setting, bridge, zoom) = start_zoom();
     zoom.story([webhook("webinar.created", at(0), series(9, "Onboarding"))]).await;
     let entry = |id: &str, minutes: i64| json!({ "occurrence_id": id, "start_time": text(planned(minutes)), "duration": 30, "status": "available" });
     let changed = json!({ "type": 9, "occurrences": [entry("n1", 60), entry("n2", 120)] });

@@ -7,12 +7,13 @@ use webinar_bridge::event::{
     WebinarFields,
 };
 use webinar_bridge::ledger::{
-    ClaimResult, DeliveryOutcome, EventStateCounts, FetchBlame, FetchOutcome, Ledger, NewReceipt,
-    Policies, Retention,
+    ClaimResult, EventStateCounts, FetchBlame, FetchOutcome, Ledger, NewReceipt, Policies,
+    Retention,
 };
 
 use super::back_end::BackEnd;
 use super::contract::*;
+use super::delivery::leave_uncounted;
 use super::fetching::{always, due, due_ids, settle as settle_fetch, want};
 use super::{NOW, begin_attempt, claim, confirmed, counts, input, lease, settle};
 use crate::harness::build::{NOON, account, created, minutes, policies, receipt, renamed};
@@ -38,14 +39,7 @@ fn is_near(at: Option<Millis>, expected: Millis) -> bool {
 /// A ledger in which an event, an account and a fetch wait for a minute.
 async fn waiting<B: BackEnd>(back_end: &B) -> B::Ledger {
     let ledger = back_end.open_inline(policies());
-    ledger.accept(receipt("a", vec![created("1", "One", NOON)])).await.expect("stored");
-    let batch = claim(&ledger, NOW).await;
-    begin_attempt(&ledger, &batch).await;
-    settle(&ledger, &batch, || DeliveryOutcome::RetryUncounted {
-        not_before: minutes(1),
-        reason: "open".into(),
-    })
-    .await;
+    leave_uncounted(&ledger).await;
     let change = failure(Duration::from_mins(1), None);
     ledger.update_status(&account("main"), change).await.expect("stored");
     want(&ledger, vec![always("1")]).await;

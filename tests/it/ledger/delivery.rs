@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use webinar_bridge::ledger::{
     ClaimRequest, ClaimResult, ClaimedEvent, DeliveryOutcome, EventStateCounts, HubspotRefusal,
-    RecordResult, Settlement,
+    Ledger, RecordResult, Settlement,
 };
 
 use crate::harness::build::{NOON, created, minutes, policies, receipt, renamed};
@@ -233,17 +233,22 @@ pub(super) async fn ambiguous_call_sends_the_present_state_twice<B: BackEnd>() {
     );
 }
 
-pub(super) async fn uncounted_retry_waits_and_is_sent_twice<B: BackEnd>() {
-    let back_end = B::new();
-    let ledger = back_end.open(policies());
+/// An event whose call waits for a minute and is not counted.
+pub(super) async fn leave_uncounted(ledger: &impl Ledger) {
     ledger.accept(receipt("a", vec![created("1", "One", NOON)])).await.expect("stored");
-    let batch = claim(&ledger, NOW).await;
-    begin_attempt(&ledger, &batch).await;
-    settle(&ledger, &batch, || DeliveryOutcome::RetryUncounted {
+    let batch = claim(ledger, NOW).await;
+    begin_attempt(ledger, &batch).await;
+    settle(ledger, &batch, || DeliveryOutcome::RetryUncounted {
         not_before: minutes(1),
         reason: "open".into(),
     })
     .await;
+}
+
+pub(super) async fn uncounted_retry_waits_and_is_sent_twice<B: BackEnd>() {
+    let back_end = B::new();
+    let ledger = back_end.open(policies());
+    leave_uncounted(&ledger).await;
     assert!(matches!(
         ledger.claim(&lease(&ledger).await, NOW).await.expect("looked"),
         ClaimResult::Wait(Some(at)) if at == minutes(1)

@@ -1,37 +1,14 @@
 //! Platforms' APIs that lag behind their webhooks, or fail for some webinars only.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 use webinar_bridge::clock::{Clock as _, SystemClock};
-use webinar_bridge::providers::DemoApi;
-use webinar_bridge::sandbox::platform_server::PlatformServer;
 
-use crate::harness::process::{Bridge, Setting};
-use crate::harness::zoom::{ACCOUNT, Zoom, payload, renamed, series, webhook, webinar, with};
+use super::zoom_api::{Scene, scene};
+use crate::harness::process::Bridge;
+use crate::harness::zoom::{payload, renamed, series, webhook, webinar, with};
 use crate::harness::{eventually, http};
-
-/// A bridge with an emulated Zoom API.
-struct Scene {
-    api: PlatformServer,
-    setting: Setting,
-    bridge: Bridge,
-    zoom: Zoom,
-}
-
-fn scene() -> Scene {
-    let api = PlatformServer::open(DemoApi::Client("client-1", "hush-1"), Arc::new(SystemClock));
-    let api = api.expect("the server listens");
-    let setting = Setting::new(&format!(
-        "api = {{ account_id = '{ACCOUNT}', client_id = 'client-1', client_secret = 'hush-1', \
-         base_url = '{base}', token_url = '{base}/oauth/token' }}",
-        base = api.base_url(),
-    ));
-    let bridge = setting.start();
-    let zoom = Zoom::to(&bridge);
-    Scene { api, setting, bridge, zoom }
-}
 
 fn path(id: u64) -> String {
     format!("/v2/webinars/{id}?show_previous_occurrences=true")

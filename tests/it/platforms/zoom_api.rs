@@ -21,14 +21,14 @@ const WEBINAR: &str = "/v2/webinars/1?show_previous_occurrences=true";
 const HOST: &str = "/v2/users/uLoRgfbbTayCX6r2Q_qQsQ";
 
 /// A bridge with an emulated Zoom API.
-struct Scene {
-    api: PlatformServer,
-    setting: Setting,
-    bridge: Bridge,
-    zoom: Zoom,
+pub(super) struct Scene {
+    pub(super) api: PlatformServer,
+    pub(super) setting: Setting,
+    pub(super) bridge: Bridge,
+    pub(super) zoom: Zoom,
 }
 
-fn scene() -> Scene {
+pub(super) fn scene() -> Scene {
     let (api, setting) = open_scene("");
     let bridge = setting.start();
     let zoom = Zoom::to(&bridge);

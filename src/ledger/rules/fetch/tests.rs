@@ -1,7 +1,7 @@
 //! The rules of the queue of fetches.
 
 use super::*;
-use crate::ledger::NewReceipt;
+use crate::ledger::{NewReceipt, ReceiptContent};
 
 const NOW: Millis = Millis::new(1_000_000);
 const FACTS: SourceFacts =
@@ -146,21 +146,8 @@ fn absence_is_believed_within_limits_or_on_a_persons_word() {
 }
 
 fn answered(asked_at: Millis) -> FetchOutcome {
-    let receipt = NewReceipt {
-        id: crate::event::ReceiptId::from_bytes([0; 16]),
-        kind: ReceiptKind::Fetched,
-        source: crate::event::SourceName::parse("acme").expect("a name"),
-        provider: crate::event::ProviderId::new("zoom"),
-        received_at: NOW,
-        event_type: "webinar".into(),
-        dedupe_key: [0; 32],
-        duplicates: crate::ledger::DuplicateRule::Delivery,
-        hash: crate::event::BodyHash::from_bytes([0; 16]),
-        headers: Vec::new(),
-        body: Vec::new(),
-        content: crate::ledger::ReceiptContent::Ignored,
-        fetch_requests: Vec::new(),
-    };
+    let ignored = NewReceipt::empty(ReceiptContent::Ignored);
+    let receipt = NewReceipt { kind: ReceiptKind::Fetched, received_at: NOW, ..ignored };
     FetchOutcome::Answered { receipt: Box::new(receipt), asked_at, lag: LAG }
 }
 
