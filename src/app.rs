@@ -185,8 +185,6 @@ impl App {
     }
 
     fn account_workers(&self) -> Vec<AccountWorker> {
-        // Shadow mode does everything except sending.
-        let delivering = self.config.accounts.iter().filter(|(_, account)| account.deliver);
         let http = witnessed(&self.http, &self.clock, ClockWitness::Hubspot);
         let worker = |(name, account): (&AccountName, &AccountSettings)| {
             let hubspot = AccountClient::new(
@@ -205,7 +203,7 @@ impl App {
                 self.metrics.clone(),
             ))
         };
-        delivering.map(worker).collect()
+        self.config.accounts.iter().map(worker).collect()
     }
 
     fn fetch_workers(&self) -> Vec<Arc<FetchWorker>> {

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use anyhow::Context as _;
 
 use super::{CommandError, ConfigArg, Io};
+use crate::clock::{Clock as _, SystemClock};
 use crate::config::load;
 use crate::ledger::sqlite::{self, BackupSummary};
 
@@ -21,7 +22,8 @@ impl Backup {
     pub(super) fn run(self, io: &mut Io<'_>) -> Result<(), CommandError> {
         let config = load(self.file.config.as_deref(), io.variables)?;
         let BackupSummary { bytes, schema, receipts, events, pending } =
-            sqlite::backup(&config.store.path, &self.to).context("no backup was made")?;
+            sqlite::backup(&config.store.path, &self.to, SystemClock.now())
+                .context("no backup was made")?;
         let to = self.to.display();
         io.print(&format!(
             "{to}: {bytes} bytes, schema {schema}, checked; receipts: {receipts}, events: {events}, \

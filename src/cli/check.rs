@@ -8,9 +8,15 @@ use super::{CommandError, ConfigArg, Io};
 use crate::app;
 use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, load_and_check};
-use crate::hubspot::{AccountClient, AccountErrorKind, RateLimiter, WaitingRateLimiter};
+use crate::event::{AccountName, EventKey, ExternalAccountId, ExternalEventId};
+use crate::hubspot::{
+    AccountClient, AccountErrorKind, CallPermit, RateLimiter, WaitingRateLimiter,
+};
 use crate::ledger::sqlite::{self, Rekey, StoreState};
 use crate::telemetry::Metrics;
+
+/// Ids of no event: no platform has such an account.
+const NO_SUCH_EVENT: &str = "webinar-bridge:check";
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Check {
@@ -73,15 +79,16 @@ fn ask_hubspot(config: &Config) -> anyhow::Result<Vec<String>> {
         let mut answers = Vec::new();
         for (name, account) in &config.accounts {
             let limit = RateLimiter::for_shared_limit(account.delivery.rate_limit);
-            let permit = WaitingRateLimiter::new(limit).acquire().await;
-            let account = AccountClient::new(
+            let limiter = WaitingRateLimiter::new(limit);
+            let permit = limiter.acquire().await;
+            let client = AccountClient::new(
                 name.clone(),
                 account.api.clone(),
                 Arc::clone(&http),
                 Arc::new(SystemClock),
                 Metrics::new(&[], &[]),
             );
-            let portal = account.fetch_portal_id(permit).await.outcome.map_err(|error| {
+            let portal = client.fetch_portal_id(permit).await.outcome.map_err(|error| {
                 let is_refusal = matches!(
                     error.kind,
                     AccountErrorKind::Unauthorized | AccountErrorKind::Forbidden
@@ -93,8 +100,31 @@ fn ask_hubspot(config: &Config) -> anyhow::Result<Vec<String>> {
                 };
                 anyhow::Error::new(error).context(format!("hubspot.{name}: {failure}"))
             })?;
+            check_reading(&client, name, limiter.acquire().await).await?;
             answers.push(format!("hubspot.{name}: the credentials work; portal {portal}"));
         }
         Ok(answers)
     })
+}
+
+/// Reads an event that cannot exist: events of older webinars are read before they are sent, and that needs a scope of
+/// its own.
+async fn check_reading(
+    client: &AccountClient,
+    account: &AccountName,
+    permit: CallPermit,
+) -> anyhow::Result<()> {
+    let key = EventKey {
+        hubspot: account.clone(),
+        external_account_id: ExternalAccountId::parse(NO_SUCH_EVENT)?,
+        external_event_id: ExternalEventId::from_stored(NO_SUCH_EVENT.to_owned()),
+    };
+    let read = client.read_event(permit, &key).await.outcome;
+    let Err(error) = read else { return Ok(()) };
+    let failure = if error.kind == AccountErrorKind::Forbidden {
+        "HubSpot does not show events; add the scope crm.objects.marketing_events.read"
+    } else {
+        "HubSpot could not be asked for an event"
+    };
+    Err(anyhow::Error::new(error).context(format!("hubspot.{account}: {failure}")))
 }

@@ -6,9 +6,9 @@ use anyhow::Context as _;
 
 use super::{CommandError, ConfigArg, Io};
 use crate::app::App;
-use crate::clock::SystemClock;
+use crate::clock::{Clock as _, SystemClock};
 use crate::config::{Config, load_and_check};
-use crate::ledger::sqlite::Rekey;
+use crate::ledger::sqlite::{self, Rekey};
 use crate::shutdown;
 use crate::telemetry::{LogSink, logs};
 
@@ -19,12 +19,19 @@ pub(super) struct Serve {
     /// Goes on although a source's settings changed that make new events in HubSpot
     #[arg(long)]
     accept_rekey: bool,
+    /// The store is an older copy that was put back: HubSpot is read before each event's first send
+    #[arg(long)]
+    restored: bool,
 }
 
 impl Serve {
     pub(super) fn run(self, io: &mut Io<'_>) -> Result<(), CommandError> {
         let config = load_and_check(self.file.config.as_deref(), io.variables)?;
         logs::init(LogSink::Stdout).map_err(|error| CommandError::Usage(error.to_string()))?;
+        if self.restored {
+            sqlite::mark_copy(&config.store.path, SystemClock.now())
+                .map_err(|error| super::classify_open_error(error.into()))?;
+        }
         let rekey = if self.accept_rekey { Rekey::Accept } else { Rekey::Refuse };
         serve(config, rekey).map_err(super::classify_open_error)
     }

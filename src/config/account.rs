@@ -59,6 +59,7 @@ fn account(mut section: Section<'_>) -> Option<AccountSettings> {
             credentials: credentials?,
         },
         delivery: DeliverySettings {
+            sends: deliver,
             rate_limit,
             max_batch,
             max_linger,

@@ -8,6 +8,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::assess::evidence::Evidence;
+use super::base_read::ReadShare;
 use super::ownership::{CheckState, Ownership};
 use super::settings::DeliverySettings;
 use crate::clock::Clock;
@@ -42,6 +43,7 @@ pub struct DeliveryAccount {
     lease: Mutex<Option<Lease>>,
     check_state: Mutex<CheckState>,
     evidence: Mutex<Evidence>,
+    read_share: Mutex<ReadShare>,
 }
 
 impl DeliveryAccount {
@@ -69,6 +71,7 @@ impl DeliveryAccount {
             lease: Mutex::default(),
             check_state: Mutex::default(),
             evidence: Mutex::new(Evidence::new(settings.max_batch, settings.max_in_flight)),
+            read_share: Mutex::new(ReadShare::new(settings.rate_limit)),
         }
     }
 
@@ -81,7 +84,7 @@ impl DeliveryAccount {
             return Ok(Some(lease));
         }
         let lease = self.ledger.acquire_lease(&self.name).await?;
-        self.metrics.set_lease_held(&self.name, lease.is_some());
+        self.metrics.set_lease_held(&self.name, lease.is_some() && self.settings.sends);
         self.lease().clone_from(&lease);
         Ok(lease)
     }
@@ -114,6 +117,11 @@ impl DeliveryAccount {
     /// The evidence of earlier answers.
     pub fn evidence(&self) -> MutexGuard<'_, Evidence> {
         self.evidence.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The reads of the last window.
+    pub fn read_share(&self) -> MutexGuard<'_, ReadShare> {
+        self.read_share.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Waits for a permit for a call. None after `stop`, if there is none at once.

@@ -2,6 +2,7 @@
 //!
 //! * [`worker`]: one account's loop: wait, take a permit, claim a batch, send it off.
 //! * [`batch`]: sends one batch part by part and settles its events; `single`: sends one event by itself.
+//! * [`base_read`]: reads what HubSpot holds of an event before its first send.
 //! * [`assess`]: decides the consequences of an answer for each event and for the account, without I/O.
 //! * [`account_check`]: checks which account the credentials open, before the first batch and whenever they have
 //!   changed; [`ownership`] decides.
@@ -18,6 +19,7 @@
 pub mod account;
 pub mod account_check;
 pub mod assess;
+pub mod base_read;
 pub mod batch;
 pub mod ownership;
 pub mod schedule;

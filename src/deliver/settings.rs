@@ -15,6 +15,8 @@ pub struct DeliverySettings {
     pub max_linger: Duration,
     /// The most calls at a time.
     pub max_in_flight: usize,
+    /// Whether events are sent. In shadow mode HubSpot is only asked what it holds.
+    pub sends: bool,
     /// Source of randomness for backoff jitter.
     pub random: fn() -> u32,
 }

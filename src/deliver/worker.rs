@@ -11,10 +11,10 @@ use tracing::Instrument as _;
 use super::account::DeliveryAccount;
 use super::assess::bisect::Bisection;
 use super::ownership::Ownership;
-use super::{account_check, batch};
+use super::{account_check, base_read, batch};
 use crate::event::{AccountStatus, Millis, PauseReason, StatusChange};
 use crate::hubspot::{CallPermit, CredentialsFingerprint, PermitWait};
-use crate::ledger::{ClaimRequest, ClaimResult, LONGEST_WAIT, Lease, LedgerError};
+use crate::ledger::{BaseRead, ClaimRequest, ClaimResult, LONGEST_WAIT, Lease, LedgerError};
 
 /// After the ledger could not be read.
 const LEDGER_RETRY: Duration = Duration::from_millis(500);
@@ -39,6 +39,8 @@ pub struct AccountWorker {
 enum NextAction {
     /// Send the parts of this batch under that lease with that permit.
     SendBatch(Lease, Bisection, CallPermit),
+    /// Read that event under that lease with that permit.
+    ReadBase(Lease, BaseRead, CallPermit),
     /// Check with that permit which account these credentials open.
     CheckAccount(CredentialsFingerprint, CallPermit),
     /// Look again now.
@@ -46,6 +48,7 @@ enum NextAction {
 }
 
 /// Nothing can be done before then, or before the worker is woken.
+#[derive(Clone, Copy)]
 struct Wait {
     until: Option<Instant>,
     /// The account's rate limit has no room before then.
@@ -86,6 +89,9 @@ impl AccountWorker {
                     let delivery =
                         batch::deliver(Arc::clone(account), lease, batch, permit, stop.clone());
                     tasks.spawn(delivery.instrument(span));
+                }
+                Ok(NextAction::ReadBase(lease, read, permit)) => {
+                    tasks.spawn(base_read::read(Arc::clone(account), lease, read, permit));
                 }
                 Ok(NextAction::CheckAccount(credentials, permit)) => {
                     account.check_state().begin(credentials);
@@ -147,21 +153,89 @@ impl AccountWorker {
                 resynced.map_err(|error| self.log_failure(&error, problem))?;
                 Ok(NextAction::Repeat)
             }
-            Ownership::Confirmed => self.claim_batch(lease, &status, in_flight, draining).await,
+            Ownership::Confirmed => self.claim_work(lease, &status, in_flight, draining).await,
             Ownership::Changed => Err(Wait::until(poll_at)),
             Ownership::Checking => Err(Wait::until(None)),
             Ownership::Unchecked { .. } => {
-                let has_pending = self.has_pending().await;
+                let has_pending = self.has_work().await;
                 let has_pending =
                     has_pending.map_err(|error| self.log_failure(&error, UNREADABLE))?;
-                let needs_witness =
-                    account.clock.trust().is_some_and(|trust| trust.needs_witness(now));
+                let trust = account.clock.trust().filter(|_| account.settings.sends);
+                let needs_witness = trust.is_some_and(|trust| trust.needs_witness(now));
                 if !has_pending && status.unconfirmed_identity.is_none() && !needs_witness {
                     // There is nothing to send, so that no check is needed; nor does the clock need HubSpot's word.
                     return Err(Wait::until(None));
                 }
                 Ok(NextAction::CheckAccount(credentials, self.reserve_permit()?))
             }
+        }
+    }
+
+    /// The next read or batch. Reads go first within their share of the calls, and last while the account fails: then
+    /// what is to be sent probes it.
+    async fn claim_work(
+        &self,
+        lease: Lease,
+        status: &AccountStatus,
+        in_flight: usize,
+        draining: bool,
+    ) -> Result<NextAction, Wait> {
+        if !self.account.settings.sends {
+            return self.claim_read(lease, status, in_flight).await;
+        }
+        // A stop waits for nothing that is only then sent.
+        if draining {
+            return self.claim_batch(lease, status, in_flight, draining).await;
+        }
+        let is_failing = status.failures > 0 || status.paused.is_some();
+        if is_failing {
+            let batch = self.claim_batch(lease.clone(), status, in_flight, draining).await;
+            return match batch {
+                Err(wait) => {
+                    self.claim_read(lease, status, in_flight).await.map_err(|read| wait.or(read))
+                }
+                batch => batch,
+            };
+        }
+        match self.claim_read(lease.clone(), status, in_flight).await {
+            Err(wait) => {
+                let batch = self.claim_batch(lease, status, in_flight, draining).await;
+                batch.map_err(|batch| batch.or(wait))
+            }
+            read => read,
+        }
+    }
+
+    /// The next event whose base is read.
+    async fn claim_read(
+        &self,
+        lease: Lease,
+        status: &AccountStatus,
+        in_flight: usize,
+    ) -> Result<NextAction, Wait> {
+        let account = &self.account;
+        let now = account.clock.now();
+        let refused = status.reads_refused.as_ref().map(|refused| refused.retry_at);
+        if let Some(at) = refused.filter(|at| *at > now && at.since(now) <= LONGEST_WAIT) {
+            return Err(Wait::until(Some(self.timer_instant(at))));
+        }
+        let is_probing = status.failures > 0 || refused.is_some();
+        let concurrency = if is_probing { 1 } else { account.evidence().concurrency.limit() };
+        if in_flight >= concurrency {
+            return Err(Wait::until(None));
+        }
+        let next_at = account.read_share().next_at(Instant::now());
+        if let Some(at) = next_at {
+            return Err(Wait::until(Some(at)));
+        }
+        let permit = self.reserve_permit()?;
+        let read = account.ledger.claim_base_read(&lease).await;
+        match read.map_err(|error| self.log_failure(&error, UNREADABLE))? {
+            Some(read) => {
+                account.read_share().record(Instant::now());
+                Ok(NextAction::ReadBase(lease, read, permit))
+            }
+            None => Err(Wait::until(None)),
         }
     }
 
@@ -230,6 +304,13 @@ impl AccountWorker {
         })
     }
 
+    /// Whether there is something to send, or to read.
+    async fn has_work(&self) -> Result<bool, LedgerError> {
+        let account = &self.account;
+        Ok(account.ledger.has_base_reads(&account.name).await?
+            || account.settings.sends && self.has_pending().await?)
+    }
+
     async fn has_pending(&self) -> Result<bool, LedgerError> {
         self.account.ledger.has_pending(&self.account.name).await
     }
@@ -250,6 +331,12 @@ impl AccountWorker {
 }
 
 impl Wait {
+    /// Both waits, whichever ends first.
+    fn or(self, other: Self) -> Self {
+        let until = self.until.into_iter().chain(other.until).min();
+        Self { until, is_rate_limited: self.is_rate_limited || other.is_rate_limited }
+    }
+
     fn until(until: Option<Instant>) -> Self {
         Self { until, is_rate_limited: false }
     }

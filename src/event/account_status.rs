@@ -12,6 +12,9 @@ use serde::{Deserialize, Serialize};
 use super::time::Millis;
 pub use batches_ignored::BatchesIgnored;
 
+/// Wait after HubSpot refused to show an event: a person has to add the scope.
+const READ_RETRY: Duration = Duration::from_mins(10);
+
 /// The status of a HubSpot account, kept across restarts.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AccountStatus {
@@ -40,6 +43,21 @@ pub struct AccountStatus {
     /// Whether the account answers batches and does nothing with them: its events are sent one by one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub batches_ignored: Option<BatchesIgnored>,
+    /// Refusal of reads, which pauses nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reads_refused: Option<ReadsRefused>,
+}
+
+/// HubSpot refuses to show events, most likely since the credentials lack the scope for it. Events that have to be read
+/// first wait.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReadsRefused {
+    /// Since when.
+    pub since: Millis,
+    /// When a read is tried again.
+    pub retry_at: Millis,
+    /// The refusal, for operators.
+    pub detail: String,
 }
 
 /// An app within a portal. HubSpot keys events by both.
@@ -147,6 +165,13 @@ pub enum StatusChange {
     BatchTried,
     /// HubSpot confirmed events of a batch.
     BatchesWork,
+    /// HubSpot refused to show an event.
+    ReadRefused {
+        /// The refusal, for operators.
+        detail: String,
+    },
+    /// HubSpot showed an event, or that there is none.
+    ReadAnswered,
     /// All events of the former account were made pending for the newly confirmed one.
     Resynced,
 }
@@ -198,6 +223,8 @@ impl AccountStatus {
                 (Self { batches_ignored: tried, ..self.clone() }, &None)
             }
             StatusChange::BatchesWork => (Self { batches_ignored: None, ..self.clone() }, &None),
+            StatusChange::ReadRefused { detail } => (self.read_refused(detail, now), &None),
+            StatusChange::ReadAnswered => (Self { reads_refused: None, ..self.clone() }, &None),
             StatusChange::Resynced => (Self { resync_pending: false, ..self.clone() }, &None),
             StatusChange::Recovered { accepted, daily_remaining } => {
                 (self.recovered(*accepted), daily_remaining)
@@ -248,6 +275,13 @@ impl AccountStatus {
             last_error: None,
             ..self.clone()
         }
+    }
+
+    fn read_refused(&self, detail: &str, now: Millis) -> Self {
+        let since = self.reads_refused.as_ref().map_or(now, |refused| refused.since);
+        let retry_at = now.plus(READ_RETRY);
+        let refused = ReadsRefused { since, retry_at, detail: detail.to_owned() };
+        Self { reads_refused: Some(refused), ..self.clone() }
     }
 
     /// A pause for that reason. It keeps the start of the present pause if that has the same reason.
@@ -307,13 +341,15 @@ impl AccountStatus {
     /// Ends a pause and a wait that the former credentials caused.
     fn identity_confirmed(&self, identity: Option<&Identity>) -> Self {
         let identity = identity.or(self.identity.as_ref()).cloned();
+        // New credentials may be allowed to read.
+        let unread = Self { reads_refused: None, ..self.clone() };
         if self.unconfirmed_identity.is_some() {
             let paused = self.operator_pause();
-            return Self { paused, identity, unconfirmed_identity: None, ..self.cleared() };
+            return Self { paused, identity, unconfirmed_identity: None, ..unread.cleared() };
         }
         // The check follows new credentials: calls refused to the old ones may be repeated at once.
         let retry_at = self.retry_at.filter(|_| !self.awaits_credentials());
-        Self { retry_at, identity, ..self.clone() }
+        Self { retry_at, identity, ..unread }
     }
 
     fn identity_changed(&self, seen: &Identity, detail: &str, now: Millis) -> Self {

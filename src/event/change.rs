@@ -28,6 +28,9 @@ pub struct Change {
     pub occurred_at: Option<Millis>,
     /// Whether the body shows the whole webinar (created, fetched, or name, type and times together).
     pub full_picture: bool,
+    /// Whether it is an answer of the platform's API, and no webhook.
+    #[serde(skip)]
+    pub is_answer: bool,
     /// Shape of the platform object, if the body shows it.
     pub shape: Option<Shape>,
     /// Fields of the webinar, or of every occurrence of the series.
@@ -52,6 +55,7 @@ impl Change {
             created_at: None,
             occurred_at: None,
             full_picture: false,
+            is_answer: false,
             shape: None,
             whole: WebinarFields::default(),
             occurrences: Vec::new(),
@@ -87,6 +91,15 @@ impl ChangeKind {
             Self::Created | Self::Recovered => Some(false),
             Self::Cancelled => Some(true),
             Self::Updated | Self::Started | Self::Completed => None,
+        }
+    }
+
+    /// Whether it ends a webinar, or takes its end back: alone it makes no event.
+    #[must_use]
+    pub fn is_about_end(self) -> bool {
+        match self {
+            Self::Cancelled | Self::Recovered | Self::Completed => true,
+            Self::Created | Self::Updated | Self::Started => false,
         }
     }
 }

@@ -6,6 +6,8 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Gap {
+    /// HubSpot may hold the event from before this ledger knew it, and is to be asked first.
+    BaseUnread,
     /// No body showed the whole webinar: the first upsert would clear fields that HubSpot may hold.
     FullPicture,
     /// It is unknown whether the id is one webinar or a series.

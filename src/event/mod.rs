@@ -17,13 +17,14 @@
 //! * [`fetch_request`]: a webinar to ask the platform's API about.
 //! * [`account_status`]: pauses and failures of a HubSpot account, and their changes as data; [`backoff`]: waits that
 //!   double with each failure.
-//! * [`hubspot_refusal`]: HubSpot's reason for refusing an event; [`event_state_counts`]: an account's events by state.
+//! * [`base`]: what HubSpot held of an event before; [`hubspot_refusal`]: HubSpot's reason for refusing an event; [`event_state_counts`]: an account's events by state.
 //!
 //! Promises: pure values only, no I/O, no clock. Relies on nothing of ours but [`expression`](crate::expression). Holds
 //! nothing that a crash could lose.
 
 pub mod account_status;
 pub mod backoff;
+pub mod base;
 pub mod change;
 pub mod computed;
 pub mod event_state_counts;
@@ -45,9 +46,10 @@ pub mod time;
 pub mod webinar;
 
 pub use account_status::{
-    AccountFailure, AccountStatus, BatchesIgnored, Identity, Pause, PauseReason, RetryWait,
-    StatusChange, StatusUpdate,
+    AccountFailure, AccountStatus, BatchesIgnored, Identity, Pause, PauseReason, ReadsRefused,
+    RetryWait, StatusChange, StatusUpdate,
 };
+pub use base::{Base, BaseFields, BasePosition, BaseState, EventBases, overlay};
 pub use change::{
     Change, ChangeKind, EndTime, OccurrenceChange, OccurrenceListing, RunChange, RunPhase, Shape,
     WebinarFields,
@@ -57,7 +59,7 @@ pub use event_state_counts::EventStateCounts;
 pub use fetch_request::{FetchCondition, FetchRequest};
 pub use fold::{
     EventFlags, FieldOrigin, FoldedEvent, HeldEvent, HeldEvents, NO_TIMERS, field_origins, fold,
-    fold_lazily,
+    fold_lazily, fold_with_bases,
 };
 pub use gap::Gap;
 pub use hubspot_refusal::HubspotRefusal;

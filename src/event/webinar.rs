@@ -34,6 +34,7 @@ const LARGEST_LEAD: Duration = Duration::from_hours(24);
 ///
 /// Changes with different times that arrive within a week give the same state in any order and with any repetition.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub struct Webinar {
     /// Platform; the first change sets it.
     pub provider: Option<ProviderId>,
@@ -57,6 +58,12 @@ pub struct Webinar {
     /// When the newest receipt arrived.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_received_at: Option<Millis>,
+    /// When a body first showed the whole webinar, by the platform's clock.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub described_at: Option<Millis>,
+    /// Whether the body of the creation, or an answer of the platform's API, told of the webinar.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub was_introduced: bool,
     /// Fields of the webinar, or of the whole series.
     pub whole: Registers,
     /// Newest full list of occurrences: those that take place.
@@ -250,6 +257,12 @@ impl Webinar {
             self.last_asked = self.last_asked.max(Some(asked));
         }
         self.created_at = self.created_at.into_iter().chain(created_at).min();
+        // A cancellation, an end or a recovery alone makes no event, whatever else its body shows.
+        let is_whole = change.full_picture && (change.is_answer || !change.kind.is_about_end());
+        self.full_picture |= is_whole;
+        let described_at = is_whole.then_some(stamp.at);
+        self.described_at = self.described_at.into_iter().chain(described_at).min();
+        self.was_introduced |= change.is_answer || change.is_creation;
         self.last_received_at = self.last_received_at.max(Some(received_at));
         self.origins.insert(provenance.receipt, provenance.origin.clone());
         Ok(())
@@ -262,7 +275,6 @@ impl Webinar {
             self.earlier_shapes.write(&mut self.shape, new, place.horizon, HISTORY_MAX);
             self.was_whole |= shape != Shape::Series;
         }
-        self.full_picture |= change.full_picture;
         self.whole.write(&change.whole, place);
         for OccurrenceChange { id, fields } in &change.occurrences {
             if !too_many || self.occurrences.contains_key(id) {

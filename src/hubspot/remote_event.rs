@@ -4,7 +4,7 @@ use serde_json::{Map, Value};
 
 use super::account_error::AccountError;
 use super::body::{ErrorBody, sanitize};
-use crate::event::Millis;
+use crate::event::{BaseFields, Millis};
 use crate::net::HttpResponse;
 
 /// Fields that are text.
@@ -39,6 +39,32 @@ impl RemoteEvent {
     #[must_use]
     pub fn object_id(&self) -> Option<String> {
         Some(text(self.0.get("objectId"))).filter(|id| !id.is_empty()).map(|id| sanitize(&id))
+    }
+
+    /// Its values, without HubSpot's own properties and those that HubSpot calculates.
+    #[must_use]
+    pub fn base_fields(&self) -> BaseFields {
+        let filled = |name: &str| Some(text(self.0.get(name))).filter(|text| !text.is_empty());
+        let time = |name: &str| parse_time(&text(self.0.get(name)));
+        let list = self.0.get("customProperties").and_then(Value::as_array);
+        let custom = list.into_iter().flatten().filter_map(|each| {
+            let is_calculated = each.get("source").and_then(Value::as_str) == Some("CALCULATED");
+            let name = each.get("name")?.as_str().filter(|_| !is_calculated)?;
+            Some((name.to_owned(), text(each.get("value"))))
+        });
+        BaseFields {
+            name: filled("eventName"),
+            organizer: filled("eventOrganizer"),
+            event_type: filled("eventType"),
+            description: filled("eventDescription"),
+            url: filled("eventUrl"),
+            start: time("startDateTime"),
+            end: time("endDateTime"),
+            cancelled: is_true(self.0.get("eventCancelled")),
+            completed: is_true(self.0.get("eventCompleted")),
+            custom: custom.collect(),
+        }
+        .cleaned()
     }
 
     /// Whether it is this very event, as it was sent: by its name, organizer, description and link, its times as
@@ -217,6 +243,25 @@ mod tests {
         let mut input = input();
         input.as_object_mut().expect("an object").remove("endDateTime");
         assert_eq!(differences(&input, &shown(&json!({}))), ["endDateTime"]);
+    }
+
+    #[test]
+    fn base_fields_are_all_values_but_hubspots_own() {
+        let fields = shown(&json!({ "eventDescription": "", "endDateTime": null })).base_fields();
+        let custom = [("platform", "zoom"), ("seats", "7")];
+        let expected = BaseFields {
+            name: Some("Calm releases".into()),
+            organizer: Some("Acme GmbH".into()),
+            event_type: Some("WEBINAR".into()),
+            description: None,
+            url: Some("https://example.com/1".into()),
+            start: Millis::parse("2026-03-05T18:00:00Z", None),
+            end: None,
+            cancelled: false,
+            completed: true,
+            custom: custom.map(|(name, value)| (name.to_owned(), value.to_owned())).into(),
+        };
+        assert_eq!(fields, expected);
     }
 
     #[test]

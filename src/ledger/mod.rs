@@ -8,6 +8,7 @@
 //!   [`Outbox::settle`] confirms the claimed version, or a later equal one.
 //! * After an attempt whose outcome is unknown, the present state is sent at once and again after
 //!   [`LATE_EFFECT_WINDOW`], also across a crash: an older state that takes effect late does not stay.
+//! * An event that HubSpot may hold from before the ledger knew it is read before its first send ([`BaseReads`]).
 //! * A fetch request is stored with the receipt that needs it. It stays due until its answer is accepted, in one step
 //!   with that, or until it is given up or dead, which shows.
 //! * [`Browse::event_counts`] and [`FetchQueue::fetch_statuses`] are exact: they count every acceptance that has returned.
@@ -16,6 +17,7 @@
 //! On a crash: claims are free again, and claimed events are sent again.
 
 mod account_statuses;
+mod base_reads;
 mod browse;
 pub mod erasure;
 mod error;
@@ -38,6 +40,7 @@ pub use crate::event::{
     EventStateCounts, FetchCondition, FetchRequest, FieldOrigin, HubspotRefusal,
 };
 pub use account_statuses::AccountStatuses;
+pub use base_reads::{BaseRead, BaseReadOutcome, BaseReads};
 pub use browse::{
     Browse, EventDetail, EventQuery, EventState, EventSummary, PAGE_MAX, Page, ReceiptDetail,
     ReceiptQuery, ReceiptRecord, ReceiptSummary,
@@ -63,9 +66,9 @@ pub use store::{CommitObserver, Store, StoreSizes};
 pub use timers::{Retention, Timers, TimersRun};
 
 /// The traits that delivery to HubSpot needs.
-pub trait DeliveryLedger: Outbox + AccountStatuses + Redrive {}
+pub trait DeliveryLedger: Outbox + BaseReads + AccountStatuses + Redrive {}
 
-impl<T: Outbox + AccountStatuses + Redrive> DeliveryLedger for T {}
+impl<T: Outbox + BaseReads + AccountStatuses + Redrive> DeliveryLedger for T {}
 
 /// The traits that fetching needs.
 pub trait FetchLedger: FetchQueue + Rebuilds {}

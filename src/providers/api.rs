@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use url::Url;
 
-use super::{ParsedPayload, Provider};
+use super::{ParsedPayload, PayloadContent, Provider};
 use crate::event::{Change, ChangeKind, ExternalAccountId, Millis, WebinarId};
 use crate::secret::Secret;
 
@@ -220,10 +220,16 @@ impl<'a> FetchedAnswers<'a> {
 /// Reads stored answers ([`FetchedAnswers::to_json`], scrubbed).
 #[must_use]
 pub fn read_answers(provider: &dyn Provider, body: &[u8]) -> ParsedPayload {
-    match FetchedAnswers::parse(body) {
+    let mut payload = match FetchedAnswers::parse(body) {
         Ok(fetched) => provider.read_fetched(&fetched),
         Err(reason) => ParsedPayload::fetched(Err(reason)),
+    };
+    if let PayloadContent::Changes { changes, .. } = &mut payload.content {
+        for change in changes {
+            change.is_answer = true;
+        }
     }
+    payload
 }
 
 /// A half-open range of time.

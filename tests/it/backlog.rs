@@ -11,6 +11,7 @@ use crate::harness::http::scrape;
 use crate::harness::process::{Bridge, Setting, TOKEN};
 use crate::harness::senders::Senders;
 use crate::harness::wire::{ask, created, webhook};
+use crate::harness::zoom::at;
 use crate::harness::{eventually, eventually_within, tell};
 
 /// Calls in a window, and the window.
@@ -167,9 +168,10 @@ async fn long_texts_of_long_series_take_no_memory() {
         take(&bridge, &body.replace("\"type\":5", "\"type\":9")).await;
     }
     // And all of it changes once more.
+    let at = at(1);
     for id in 1..=SERIES {
         take(&bridge, &format!(
-            r#"{{"event":"webinar.updated","event_ts":1789207200124,"payload":{{"account_id":"acct","object":{{"id":{id},"topic":"Longer"}}}}}}"#
+            r#"{{"event":"webinar.updated","event_ts":{at},"payload":{{"account_id":"acct","object":{{"id":{id},"topic":"Longer"}}}}}}"#
         ))
         .await;
     }

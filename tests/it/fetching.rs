@@ -91,6 +91,8 @@ impl StubBehavior for IdOnly {
             change.whole.cancelled = Some(true);
         } else if let Some(webinar) = parse_answer("webinar") {
             change.full_picture = true;
+            // Made while the ledger watches.
+            change.created_at = Some(fetched.at);
             change.shape = Some(Shape::Single);
             change.whole = WebinarFields {
                 name: webinar["name"].as_str().map(str::to_owned),

@@ -87,6 +87,7 @@ fn change() -> impl Strategy<Value = Change> {
                 created_at: None,
                 occurred_at: at.map(millis),
                 full_picture,
+                is_answer: false,
                 shape,
                 whole,
                 occurrences: occurrences

@@ -8,9 +8,10 @@ use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
 use webinar_bridge::event::webinar::{Provenance, ReceiptOrder};
 use webinar_bridge::event::{
-    Change, ChangeKind, EndTime, ExternalAccountId, ExternalEventId, HeldEvent, Millis,
-    OccurrenceChange, OccurrenceId, OccurrenceListing, Origin, Policy, ProviderId, ReceiptId,
-    RecurringMode, RunChange, RunPhase, Shape, SourceName, Webinar, WebinarFields, WebinarId, fold,
+    BaseState, Change, ChangeKind, EndTime, EventBases, ExternalAccountId, ExternalEventId,
+    HeldEvent, Millis, OccurrenceChange, OccurrenceId, OccurrenceListing, Origin, Policy,
+    ProviderId, ReceiptId, RecurringMode, RunChange, RunPhase, Shape, SourceName, Webinar,
+    WebinarFields, WebinarId, fold_with_bases,
 };
 use webinar_bridge::ledger::Policies;
 
@@ -338,7 +339,10 @@ impl Both {
             )
         };
         let held = self.holds.iter().map(held).collect();
-        let folded = fold(&self.webinar, &account(), &id(), policy, &held, now());
+        // HubSpot holds nothing that was not sent.
+        let of_new_event = BaseState::Absent;
+        let bases = EventBases { of_new_event, held, ..EventBases::default() };
+        let folded = fold_with_bases(&self.webinar, &bases, &account(), &id(), policy, now());
         folded.iter().map(ExpectedEvent::from).collect()
     }
 

@@ -138,6 +138,7 @@ mod tests {
                 credentials: AccountCredentials::Token(Secret::Text("pat".to_owned().into())),
             },
             delivery: DeliverySettings {
+                sends: true,
                 rate_limit: RateLimit { requests: 2, window: Duration::from_secs(10) },
                 max_batch: 100,
                 max_linger: Duration::ZERO,

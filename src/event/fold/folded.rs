@@ -31,6 +31,8 @@ pub struct FoldedEvent {
     pub start: Option<Millis>,
     /// End, if known.
     pub end: Option<Millis>,
+    /// Whether it is cancelled.
+    pub cancelled: bool,
     /// Time at which the completion timer runs out, unless it has completed the event.
     pub due_at: Option<Millis>,
     /// The end after which a timer completed it; none if none did.

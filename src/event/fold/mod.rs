@@ -11,6 +11,7 @@ mod view;
 
 use std::collections::BTreeMap;
 
+use super::base::{EventBases, overlay};
 use super::change::{EndTime, Shape};
 use super::computed::step_budget;
 use super::id::{ExternalAccountId, ExternalEventId, OccurrenceId, WebinarId};
@@ -49,25 +50,40 @@ pub fn fold(
     held: &HeldEvents,
     now: Millis,
 ) -> Vec<FoldedEvent> {
-    fold_lazily(webinar, (account, id), policy, held, now, &mut step_budget()).collect()
+    let bases = EventBases { held: held.clone(), ..EventBases::default() };
+    fold_with_bases(webinar, &bases, account, id, policy, now)
 }
 
-/// As [`fold()`], one event at a time: each of hundreds of events holds the series' texts, together many megabytes.
-/// `steps` is the [`step_budget()`] of all of them.
+/// As [`fold()`], with what HubSpot held of the events before.
+#[must_use]
+pub fn fold_with_bases(
+    webinar: &Webinar,
+    bases: &EventBases,
+    account: &ExternalAccountId,
+    id: &WebinarId,
+    policy: &Policy,
+    now: Millis,
+) -> Vec<FoldedEvent> {
+    let webinar = overlay(webinar, id, policy.recurring, bases);
+    fold_lazily(&webinar, bases, account, id, policy, now, &mut step_budget()).collect()
+}
+
+/// As [`fold_with_bases()`], one event at a time: each of hundreds of events holds the series' texts, together many
+/// megabytes.
+///
+/// `webinar` is the [`overlay()`] of it with the same bases. `steps` is the [`step_budget()`] of all events.
 pub fn fold_lazily<'a>(
     webinar: &'a Webinar,
-    (account, id): (&'a ExternalAccountId, &WebinarId),
+    bases: &'a EventBases,
+    account: &'a ExternalAccountId,
+    id: &WebinarId,
     policy: &'a Policy,
-    held: &'a HeldEvents,
     now: Millis,
     steps: &'a mut StepBudget,
 ) -> impl Iterator<Item = FoldedEvent> + use<'a> {
     let mut views = build_views(webinar, id, policy.recurring);
     views.sort_by(|a, b| a.id.cmp(&b.id));
-    views.into_iter().map(move |view| {
-        let held = held.get(&view.id);
-        view.finish(webinar, account, policy, held, now, steps)
-    })
+    views.into_iter().map(move |view| view.finish(webinar, bases, account, policy, now, steps))
 }
 
 /// The origin of each field of one event, as [`fold()`] resolves it. Values from the configuration have none and are

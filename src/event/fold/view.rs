@@ -9,6 +9,7 @@ use super::field_origin::FieldOrigin;
 use super::folded::{EventFlags, FoldedEvent};
 use super::held_event::HeldEvent;
 use super::resolve::{Resolved, latest};
+use crate::event::base::{BaseState, EventBases};
 use crate::event::computed::apply_expressions;
 use crate::event::gap::Gap;
 use crate::event::id::{ExternalAccountId, ExternalEventId, ReceiptId};
@@ -21,6 +22,8 @@ use crate::expression::StepBudget;
 
 /// A webinar that has begun is completed this long after its planned end, although the platform never said that it ended.
 const LOST_END: Duration = Duration::from_hours(24);
+/// The length of a webinar whose end is unknown, for deciding whether it is over.
+const ASSUMED_LENGTH: Duration = Duration::from_hours(24);
 
 /// The resolved values of one event, each with its origin.
 pub(super) struct EventView<'a> {
@@ -172,14 +175,20 @@ impl<'a> EventView<'a> {
     pub(super) fn finish(
         self,
         webinar: &Webinar,
+        bases: &EventBases,
         account: &ExternalAccountId,
         policy: &Policy,
-        held: Option<&HeldEvent>,
         now: Millis,
         steps: &mut StepBudget,
     ) -> FoldedEvent {
         let text =
             |resolved: ResolvedText<'_>| non_empty(resolved).map(|resolved| resolved.value.clone());
+        let state = bases.of(&self.id);
+        let held = bases.held.get(&self.id);
+        let read = state
+            .base()
+            .map(|_| HeldEvent { is_confirmed: true, ..held.cloned().unwrap_or_default() });
+        let held = read.as_ref().or(held);
         let timer = self.completion_time(policy);
         let stays = held.and_then(|held| held.completed_after);
         let stays = stays.is_some() && stays == self.open_end();
@@ -187,9 +196,25 @@ impl<'a> EventView<'a> {
         let completed_after = self.open_end().filter(|_| timed_out);
         let (start, end) = (self.start.map(|r| r.value), self.end.map(|r| r.value));
         let name = text(self.name);
-        let organizer = text(self.organizer).or_else(|| policy.organizer.clone());
-        let event_type = policy.event_type.clone().or_else(|| text(self.event_type));
+        let is_whole = is_full_picture(webinar, state, self.start, self.end);
+        // Organizer, type and properties fill in only what neither the platform nor the source says.
+        let base = state.base().map(|base| &base.fields);
+        let organizer = text(self.organizer)
+            .or_else(|| policy.organizer.clone())
+            .or_else(|| base.and_then(|base| base.organizer.clone()));
+        let event_type = policy
+            .event_type
+            .clone()
+            .or_else(|| text(self.event_type))
+            .or_else(|| base.and_then(|base| base.event_type.clone()));
+        let url = text(self.url().1).or_else(|| base.and_then(|base| base.url.clone()));
         let mut custom = policy.fixed_properties();
+        for (name, value) in base.into_iter().flat_map(|base| &base.custom) {
+            let is_computed = policy.computed_properties().any(|(computed, _)| computed == name);
+            if !is_computed {
+                custom.entry(name.clone()).or_insert_with(|| value.clone());
+            }
+        }
         for (key, resolved) in &self.custom {
             if resolved.value.is_empty() {
                 custom.remove(*key);
@@ -202,7 +227,8 @@ impl<'a> EventView<'a> {
             completed: self.is_completed() || timed_out,
         };
         let gaps: Vec<Gap> = [
-            (!webinar.full_picture).then_some(Gap::FullPicture),
+            state.is_unread().then_some(Gap::BaseUnread),
+            (!is_whole).then_some(Gap::FullPicture),
             webinar.shape.is_none().then_some(Gap::Shape),
             name.is_none().then_some(Gap::Name),
             organizer.is_none().then_some(Gap::Organizer),
@@ -222,7 +248,7 @@ impl<'a> EventView<'a> {
                     event_organizer,
                     event_type: event_type.unwrap_or_else(|| "WEBINAR".to_owned()),
                     event_description: text(self.description),
-                    event_url: text(self.url().1),
+                    event_url: url,
                     start_date_time: start,
                     end_date_time: end,
                     event_cancelled: flags.cancelled,
@@ -240,6 +266,7 @@ impl<'a> EventView<'a> {
             Err(gaps) => (Err(gaps), Vec::new()),
         };
         let due_at = timer.filter(|_| !timed_out);
+        let cancelled = self.is_cancelled();
         FoldedEvent {
             id: self.id,
             content,
@@ -247,10 +274,32 @@ impl<'a> EventView<'a> {
             name,
             start,
             end,
+            cancelled,
             due_at,
             completed_after,
             flags,
         }
+    }
+}
+
+/// Whether a first upsert would clear nothing: HubSpot's own values are known, or a body showed the whole webinar. Where
+/// HubSpot holds nothing, a webinar that was over by then is made only of its creation, or of an answer of the platform's
+/// API.
+fn is_full_picture(
+    webinar: &Webinar,
+    base: &BaseState,
+    start: Option<Resolved<Millis>>,
+    end: Option<Resolved<Millis>>,
+) -> bool {
+    let after_start = start.map(|start| start.value.plus(ASSUMED_LENGTH));
+    let end = end.map(|end| end.value).or(after_start);
+    let was_over = end.zip(webinar.described_at).is_some_and(|(end, described)| end < described);
+    match base {
+        BaseState::Read(_) => true,
+        BaseState::Absent | BaseState::Unread { .. } => {
+            webinar.full_picture && (webinar.was_introduced || !was_over)
+        }
+        BaseState::NotNeeded => webinar.full_picture,
     }
 }
 

@@ -12,7 +12,7 @@ use crate::event::{FetchRequest, Millis, SourceName, WebinarId};
 use crate::ledger::rules::fetch::{
     ABSENCE_SPAN, FetchRequester, FetchRow, SourceFacts, due_later, due_since, is_claim_valid,
     is_coming, is_fetch_needed, redrive_fetch, request_fetch, review_outcome, settle_fetch,
-    try_once_more,
+    state_for_fetch, try_once_more,
 };
 use crate::ledger::{
     EventState, FETCH_CLAIM, FetchClaim, FetchOutcome, FetchQuery, FetchQueue, FetchRedrive,
@@ -226,7 +226,8 @@ pub(super) fn request(
     for request in requests {
         let key = WebinarKey::new(policy, request.account.as_ref(), &request.webinar);
         let events = key.iter().flat_map(|key| tx.state.events_of(key));
-        let states: Vec<EventState> = events.map(|(_, event)| event.row.state).collect();
+        let states: Vec<EventState> =
+            events.map(|(_, event)| state_for_fetch(event.row.state, &event.row.gaps)).collect();
         if is_fetch_needed(request.condition, &states) {
             enqueue(tx, source, request, by, at);
             requested += 1;

@@ -12,6 +12,8 @@ use crate::ledger::{ClaimedEvent, Lease};
 pub(super) struct Live {
     /// The claimed events of each account, with the inputs that are being sent.
     claims: BTreeMap<AccountName, BTreeMap<i64, Arc<[u8]>>>,
+    /// The events whose bases are being read.
+    pub(super) base_claims: BTreeSet<(AccountName, i64)>,
     /// The claimed fetches, and when their claims end.
     pub(super) fetch_claims: BTreeMap<i64, Millis>,
     /// The fencing number of each account's latest lease.
@@ -44,6 +46,7 @@ impl Live {
         *self.fences.entry(account.clone()).or_insert(1) += 1;
         self.taken_away.insert(account.clone());
         self.claims.remove(account);
+        self.base_claims.retain(|(of, _)| of != account);
     }
 
     /// The other process gives the account's lease up.

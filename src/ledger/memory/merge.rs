@@ -10,14 +10,15 @@ use super::state::{MemoryEvent, ReceiptRow, sequence_number};
 use super::transaction::Transaction;
 use super::{MemoryLedger, fetches, repetitions};
 use crate::event::freeze::pass_by_frozen;
-use crate::event::{Change, EventKey, ExternalEventId, Millis, fold};
+use crate::event::{Change, EventKey, ExternalEventId, Millis, fold_with_bases};
 use crate::ledger::rules::accept::{
     AcceptPlan, KnownReceipt, MergeRefused, plan_receipt, quarantined, requests_fetches,
     superseded_key,
 };
+use crate::ledger::rules::base::{StoreAge, base_of_new_event, waits_for_base};
 use crate::ledger::rules::ownership::{check_ownership, policy_for};
 use crate::ledger::rules::reconcile::{
-    EventChange, KnownEvent, Leftover, ReconcileScope, Reconciliation, held_events, recurring_mode,
+    EventChange, KnownEvent, Leftover, ReconcileScope, Reconciliation, bases, recurring_mode,
 };
 use crate::ledger::{
     DuplicateRule, Intake, LedgerError, NewReceipt, ReceiptOutcome, ReceiptSummary, WebinarKey,
@@ -150,12 +151,15 @@ pub(super) fn reconcile(
     // Without any source left in the configuration there are no defaults: the events stay as they are.
     let Some(policy) = policy_for(tx.policies, &webinar) else { return Ok(()) };
     let known = known_events(tx, key);
-    let held = held_events(&known, tx.now, tx.is_clock_doubted);
-    let mut reconciliation = Reconciliation::new(known, at, tx.now, scope);
+    let age = tx.state.age.unwrap_or(StoreAge { born_at: tx.now, restored_at: None });
+    let of_new = base_of_new_event(&webinar, age);
+    let bases = bases(&known, of_new, tx.now, tx.is_clock_doubted);
+    let mut reconciliation = Reconciliation::new(known, &bases, at, tx.now, scope);
     if !has_news {
         reconciliation = reconciliation.without_news();
     }
-    for event in fold(&webinar, &key.account, &key.webinar, &policy, &held, tx.timer_time()) {
+    let time = tx.timer_time();
+    for event in fold_with_bases(&webinar, &bases, &key.account, &key.webinar, &policy, time) {
         let held = reconciliation.held_but_filtered(&event);
         let held = held.and_then(|id| tx.state.events.get(&id)?.last_confirmed_input().cloned());
         store_change(tx, key, reconciliation.next_change(event, held.as_deref()))?;
@@ -211,7 +215,7 @@ fn store_change(
                 confirmed_input: None,
                 facts,
             };
-            if event.is_pending() {
+            if event.is_pending() || waits_for_base(&event.row) {
                 tx.woken.insert(webinar.hubspot.clone());
             }
             let number = tx.state.next_number();

@@ -3,7 +3,7 @@
 //! Each trait of the contract is implemented beside what it works with:
 //!
 //! * [`merge`]: accepting receipts; [`outbox`]: delivering; [`fetches`]: the queue of fetches.
-//! * [`timers`]: what time makes due, and redrives; [`rebuild`]: replays; [`browse`]: lists, details and counts.
+//! * [`base_reads`]: reading what HubSpot held before; [`timers`]: what time makes due, and redrives; [`rebuild`]: replays; [`browse`]: lists, details and counts.
 //! * [`state`]: the rows; [`live`]: claims and leases; [`transaction`]: one call that writes.
 //!
 //! Promises: those of [`super::Ledger`], as long as its [`MemoryStore`] lives. A call is applied whole or not at all:
@@ -13,6 +13,7 @@
 //! On a crash of the process: everything is gone. A crash is simulated by dropping the ledger and opening its store
 //! again: claims are free, and calls that were under way have an unknown outcome.
 
+mod base_reads;
 mod browse;
 mod fetches;
 mod live;
@@ -57,6 +58,11 @@ pub struct MemoryRows {
 }
 
 impl MemoryStore {
+    /// Marks the store as a copy that was not served yet.
+    pub fn mark_copy(&self) {
+        self.lock().is_copy = true;
+    }
+
     /// The number of the store's rows.
     #[must_use]
     pub fn rows(&self) -> MemoryRows {

@@ -8,6 +8,7 @@ use crate::event::{
     AccountName, AccountStatus, BodyHash, EventKey, ExternalEventId, Millis, OccurrenceId,
     ReceiptId, SourceName, Webinar,
 };
+use crate::ledger::rules::base::{StoreAge, waits_for_base};
 use crate::ledger::rules::event_row::{ConfirmedInput, EventRow};
 use crate::ledger::rules::reconcile::EventFacts;
 use crate::ledger::rules::source_config::StoredSource;
@@ -33,6 +34,10 @@ pub(super) struct State {
     pub(super) gone_sources: BTreeSet<SourceName>,
     /// The accounts that the store was opened with; none before the first time.
     pub(super) accounts: Option<BTreeSet<AccountName>>,
+    /// The ages of the store; none before it was first opened.
+    pub(super) age: Option<StoreAge>,
+    /// It is a copy that was not served yet.
+    pub(super) is_copy: bool,
     /// The defaults changed since the webinars were folded.
     pub(super) are_defaults_new: bool,
     /// When something was written last.
@@ -136,7 +141,8 @@ impl MemoryEvent {
 
     /// Stores a row. An event that becomes pending, or changes while it is, wakes its account.
     pub(super) fn store_row(&mut self, row: EventRow, woken: &mut BTreeSet<AccountName>) {
-        if row.state == EventState::Pending && row != self.row {
+        let has_work = row.state == EventState::Pending || waits_for_base(&row);
+        if has_work && row != self.row {
             woken.insert(self.key.hubspot.clone());
         }
         self.row = row;

@@ -7,9 +7,10 @@ use async_trait::async_trait;
 
 use super::MemoryLedger;
 use super::merge;
-use super::state::{MemoryEvent, ReceiptRow, State};
+use super::state::{MemoryEvent, ReceiptRow, State, sequence_number};
 use super::transaction::Transaction;
 use crate::event::{EventKey, Millis};
+use crate::ledger::rules::base::{StoreAge, restore};
 use crate::ledger::rules::reconcile::ReconcileScope;
 use crate::ledger::rules::redrive::{is_selected, redrive};
 use crate::ledger::rules::retention::{
@@ -75,7 +76,7 @@ fn run_timers(tx: &mut Transaction<'_>, limit: usize) -> TimersRun {
 }
 
 /// Folds a webinar again with what is known now.
-fn refold(tx: &mut Transaction<'_>, webinar: &WebinarKey, scope: ReconcileScope) {
+pub(super) fn refold(tx: &mut Transaction<'_>, webinar: &WebinarKey, scope: ReconcileScope) {
     let at = tx.now;
     let refused = merge::reconcile(tx, webinar, (at, false), scope);
     debug_assert!(refused.is_ok(), "the events are the webinar's own already");
@@ -193,6 +194,16 @@ pub(super) fn move_waits_back(tx: &mut Transaction<'_>, by: Duration) {
 /// Opens the rows: calls that were under way have an unknown outcome.
 pub(super) fn open(state: &mut State, now: Millis) {
     recover_calls(state, |_| true, now);
+    let age = state.age.get_or_insert(StoreAge { born_at: now, restored_at: None });
+    if std::mem::take(&mut state.is_copy) {
+        age.restored_at = Some(now);
+        let last = state.receipts.keys().next_back().copied().map_or(0, sequence_number);
+        for event in state.events.values_mut() {
+            event.row = restore(event.row.clone(), last);
+            event.input = event.input.take().filter(|_| event.row.input_hash.is_some());
+            event.confirmed_input = None;
+        }
+    }
     for event in state.events.values_mut() {
         event.row = cut_event(event.row.clone(), now);
     }

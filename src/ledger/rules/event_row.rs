@@ -1,6 +1,6 @@
 //! An event's row.
 
-use crate::event::{Gap, Millis};
+use crate::event::{BaseState, Gap, Millis};
 use crate::ledger::{EventState, HubspotRefusal, InputHash};
 
 /// The row of an event, without its inputs: those of hundreds of events may be many megabytes.
@@ -40,6 +40,8 @@ pub struct EventRow {
     pub last_error: Option<String>,
     /// Its occurrence left the webinar's state: the event stays as it is until something is said of it alone.
     pub is_frozen: bool,
+    /// What HubSpot held before, if anything was to be kept.
+    pub base: BaseState,
 }
 
 /// A change of the stored input that HubSpot confirmed last. It is stored only where it differs from the event's
@@ -77,6 +79,7 @@ impl EventRow {
             refused: None,
             last_error: None,
             is_frozen: false,
+            base: BaseState::NotNeeded,
         }
     }
 
@@ -107,6 +110,12 @@ impl EventRow {
     /// Whether HubSpot may know the event.
     #[must_use]
     pub fn may_be_known_to_hubspot(&self) -> bool {
+        self.was_sent() || self.base.base().is_some()
+    }
+
+    /// Whether a state of the event was ever sent, or may have been.
+    #[must_use]
+    pub fn was_sent(&self) -> bool {
         self.confirmed_hash.is_some()
             || self.attempts > 0
             || self.sending_since.is_some()

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::event::webinar::Registers;
-use crate::event::{FetchCondition, Millis, Register, SourceName, Webinar};
+use crate::event::{FetchCondition, Gap, Millis, Register, SourceName, Webinar};
 use crate::ledger::{
     EventState, FetchBlame, FetchOutcome, FetchState, FetchTask, LONGEST_WAIT, ReceiptKind,
 };
@@ -87,6 +87,13 @@ impl FetchRow {
             failure: None,
         }
     }
+}
+
+/// The state of an event for the question whether its webinar is to be fetched: the platform does not know what HubSpot
+/// holds.
+#[must_use]
+pub fn state_for_fetch(state: EventState, gaps: &[Gap]) -> EventState {
+    if gaps == [Gap::BaseUnread] { EventState::Pending } else { state }
 }
 
 /// Whether a request of that condition is to be fulfilled, for a webinar with events in these states.

@@ -6,6 +6,7 @@
 //! On a crash: nothing is lost, since nothing is held here.
 
 pub mod accept;
+pub mod base;
 pub mod choose_batch;
 pub mod event_row;
 pub mod fetch;

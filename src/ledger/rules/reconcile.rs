@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use super::base::base_of_known_event;
 use super::event_row::{ConfirmedInput, EventRow};
 use super::retention::is_timeless;
 use super::stored_input::{CANCELLED, COMPLETED, replace_flags};
 use crate::event::{
-    EventInput, ExternalEventId, FoldedEvent, Gap, HeldEvent, HeldEvents, Millis, RecurringMode,
-    SourceName, Webinar,
+    BaseState, EventBases, EventInput, ExternalEventId, FoldedEvent, Gap, HeldEvent, HeldEvents,
+    Millis, RecurringMode, SourceName, Webinar,
 };
 use crate::ledger::{EventState, InputHash, Policies};
 
@@ -156,8 +157,9 @@ pub struct Leftover {
 
 /// A webinar's events, one after the other: together their inputs may be many megabytes.
 #[derive(Debug)]
-pub struct Reconciliation {
+pub struct Reconciliation<'a> {
     known: BTreeMap<String, KnownEvent>,
+    bases: &'a EventBases,
     at: Millis,
     now: Millis,
     scope: ReconcileScope,
@@ -165,17 +167,18 @@ pub struct Reconciliation {
     is_timeless: bool,
 }
 
-impl Reconciliation {
-    /// Begins with the events that the ledger has of the webinar, by external id. Changes are dated `at`; `now` decides
+impl<'a> Reconciliation<'a> {
+    /// Begins with the events that the ledger has of the webinar, by external id, and their [`bases`]. Changes are dated `at`; `now` decides
     /// which events are over.
     #[must_use]
     pub fn new(
         known: BTreeMap<String, KnownEvent>,
+        bases: &'a EventBases,
         at: Millis,
         now: Millis,
         scope: ReconcileScope,
     ) -> Self {
-        Self { known, at, now, scope, last_at: at, is_timeless: false }
+        Self { known, bases, at, now, scope, last_at: at, is_timeless: false }
     }
 
     /// Nothing was reported: the last change of the webinar stays, unless one of its events changes. Otherwise every
@@ -204,7 +207,7 @@ impl Reconciliation {
         self.is_timeless |= is_timeless(&event);
         let known = self.known.remove(event.id.as_str());
         let is_over = over_at.is_some_and(|over_at| over_at < self.now);
-        let content = EventContent::from_folded(&event, confirmed);
+        let content = EventContent::from_folded(&event, self.bases.of(&event.id), confirmed);
         let before = known.as_ref().and_then(KnownEvent::completion);
         let timer = event.completed_after.map(|end| TimerCompletion {
             end,
@@ -213,14 +216,19 @@ impl Reconciliation {
         let facts = EventFacts { due_at: event.due_at, ends_at: over_at, name: event.name, timer };
         let Some(KnownEvent { id, row: before, .. }) = known else {
             self.last_at = self.last_at.max(self.at);
-            let row = Box::new(changed_row(EventRow::new(self.at), &content, self.at));
+            let row = EventRow { base: content.base.clone(), ..EventRow::new(self.at) };
+            let row = Box::new(changed_row(row, &content, self.at));
             return EventChange::Insert { id: event.id, row, input: content.input, facts };
         };
         let is_settled = before.state == EventState::Delivered && is_over;
         if self.scope == ReconcileScope::NotOver && is_settled {
             return EventChange::Keep;
         }
-        if content.hash == before.input_hash && content.gaps == before.gaps && !before.is_frozen {
+        if content.hash == before.input_hash
+            && content.gaps == before.gaps
+            && content.base == before.base
+            && !before.is_frozen
+        {
             return EventChange::Touch { id, facts };
         }
         self.last_at = self.last_at.max(self.at);
@@ -257,6 +265,9 @@ pub fn removable(known: BTreeMap<String, KnownEvent>) -> Vec<KnownEvent> {
 /// The content of an event's row.
 struct EventContent {
     state: EventState,
+    base: BaseState,
+    /// HubSpot held this very input when it was read.
+    is_held: bool,
     input: Option<Vec<u8>>,
     hash: Option<InputHash>,
     gaps: Vec<Gap>,
@@ -267,12 +278,19 @@ fn is_filtered(event: &FoldedEvent) -> bool {
 }
 
 impl EventContent {
-    fn from_folded(event: &FoldedEvent, confirmed: Option<&[u8]>) -> Self {
+    fn from_folded(event: &FoldedEvent, base: &BaseState, confirmed: Option<&[u8]>) -> Self {
+        let base = match base {
+            BaseState::Unread { position, .. } => {
+                BaseState::Unread { position: *position, is_urgent: event.cancelled }
+            }
+            BaseState::NotNeeded | BaseState::Absent | BaseState::Read(_) => base.clone(),
+        };
         let flags = [(CANCELLED, event.flags.cancelled), (COMPLETED, event.flags.completed)];
         let confirmed = confirmed.filter(|_| is_filtered(event));
         if let Some(input) = confirmed.and_then(|input| replace_flags(input, &flags)) {
             let hash = Some(InputHash::from_input(&input));
-            return Self { state: EventState::Pending, input: Some(input), hash, gaps: Vec::new() };
+            let (state, input, gaps) = (EventState::Pending, Some(input), Vec::new());
+            return Self { state, base, is_held: false, input, hash, gaps };
         }
         let state = match event.content.as_ref().map_err(Vec::as_slice) {
             // Also where this equals what HubSpot last confirmed: a state that was pending in between may be on its
@@ -284,12 +302,45 @@ impl EventContent {
         let input = event.content.as_ref().ok().map(EventInput::to_json);
         let hash = input.as_deref().map(InputHash::from_input);
         let gaps = event.content.as_ref().err().unwrap_or(&event.warnings).clone();
-        Self { state, input, hash, gaps }
+        let is_held = match (base.base(), &event.content) {
+            (Some(base), Ok(input)) => base.fields.shows(input),
+            (None, _) | (_, Err(_)) => false,
+        };
+        Self { state, base, is_held, input, hash, gaps }
     }
 }
 
 fn changed_row(before: EventRow, content: &EventContent, at: Millis) -> EventRow {
-    before.with_content(content.state, content.hash, content.gaps.clone(), at)
+    // What was read before anything was sent is as good as a confirmation.
+    let is_confirmed = content.is_held && !before.was_sent();
+    let confirmed = if is_confirmed { content.hash } else { None };
+    EventRow {
+        base: content.base.clone(),
+        held_hash: confirmed.or(before.held_hash),
+        confirmed_hash: confirmed.or(before.confirmed_hash),
+        confirmed_at: if is_confirmed { Some(at) } else { before.confirmed_at },
+        ..before.with_content(
+            if is_confirmed { EventState::Delivered } else { content.state },
+            content.hash,
+            content.gaps.clone(),
+            at,
+        )
+    }
+}
+
+/// The bases of a webinar's events, from the rows that the ledger has of them.
+#[must_use]
+pub fn bases(
+    known: &BTreeMap<String, KnownEvent>,
+    of_new_event: BaseState,
+    now: Millis,
+    is_clock_doubted: bool,
+) -> EventBases {
+    let held = held_events(known, now, is_clock_doubted);
+    let known = known
+        .iter()
+        .map(|(id, event)| (id.clone(), base_of_known_event(&event.row.base, &of_new_event)));
+    EventBases { known: known.collect(), held, of_new_event }
 }
 
 fn confirmed_input(before: &EventRow, hash: Option<InputHash>) -> ConfirmedInput {
@@ -307,7 +358,7 @@ fn confirmed_input(before: &EventRow, hash: Option<InputHash>) -> ConfirmedInput
 mod tests {
     use super::super::event_row::tests::pending;
     use super::*;
-    use crate::event::EventFlags;
+    use crate::event::{Base, BaseFields, BasePosition, EventFlags};
 
     const NOW: Millis = Millis::new(1_000_000);
 
@@ -333,6 +384,7 @@ mod tests {
             name: Some(name.into()),
             start: None,
             end,
+            cancelled: false,
             due_at: None,
             completed_after: None,
             flags: EventFlags::default(),
@@ -342,8 +394,9 @@ mod tests {
     fn change(known: Option<EventRow>, event: FoldedEvent, scope: ReconcileScope) -> EventChange {
         let known = known
             .map(|row| ("7".to_owned(), KnownEvent { id: 1, row, is_claimed: false, timer: None }));
-        let known = known.into_iter().collect();
-        Reconciliation::new(known, Millis::new(20), NOW, scope).next_change(event, None)
+        let known: BTreeMap<_, _> = known.into_iter().collect();
+        let bases = bases(&known, BaseState::NotNeeded, NOW, false);
+        Reconciliation::new(known, &bases, Millis::new(20), NOW, scope).next_change(event, None)
     }
 
     fn input_hash(event: &FoldedEvent) -> Option<InputHash> {
@@ -367,6 +420,29 @@ mod tests {
             assert_eq!((row.state, row.version, row.input_hash), (state, 1, hash));
             assert_eq!(input.is_some(), state == EventState::Pending);
         }
+    }
+
+    /// Case A20: what HubSpot held is not sent again, and what differs is.
+    #[test]
+    fn event_that_was_read_as_it_is_to_be_is_confirmed_without_a_send() {
+        let event = folded("One", Vec::new(), None);
+        let input = event.content.clone().expect("complete");
+        let read = |fields| {
+            let base = Base { position: BasePosition::AboveCreation, fields };
+            EventRow { base: BaseState::Read(Box::new(base)), ..EventRow::new(Millis::new(1)) }
+        };
+        let held = BaseFields::from_input(&input);
+        let other = BaseFields { name: Some("Other".into()), ..held.clone() };
+        let change = |row| change(Some(row), event.clone(), ReconcileScope::All);
+        let EventChange::Update { row, .. } = change(read(held.clone())) else {
+            panic!("it changed")
+        };
+        assert_eq!((row.state, row.confirmed_hash), (EventState::Delivered, input_hash(&event)));
+        let EventChange::Update { row, .. } = change(read(other)) else { panic!("it changed") };
+        assert_eq!((row.state, row.confirmed_hash), (EventState::Pending, None));
+        let sent = EventRow { attempts: 1, ..read(held) };
+        let EventChange::Update { row, .. } = change(sent) else { panic!("it changed") };
+        assert_eq!(row.state, EventState::Pending, "something else was sent since");
     }
 
     #[test]
@@ -426,7 +502,9 @@ mod tests {
             (event(EventRow { attempts: 1, ..pending("old") }, false), 0),
         ] {
             let known = BTreeMap::from([("8".to_owned(), known)]);
-            let rest = Reconciliation::new(known, Millis::new(20), NOW, ReconcileScope::All);
+            let bases = EventBases::default();
+            let (at, scope) = (Millis::new(20), ReconcileScope::All);
+            let rest = Reconciliation::new(known, &bases, at, NOW, scope);
             let Leftover { deleted: found, last_at, .. } = rest.finish();
             assert_eq!((found.len(), last_at), (deleted, Millis::new(20)));
         }

@@ -59,3 +59,13 @@ INSERT OR REPLACE INTO revision (id, after) SELECT 0, 0 WHERE EXISTS (SELECT 1 F
 ALTER TABLE events ADD COLUMN timer_end INTEGER;
 ALTER TABLE events ADD COLUMN timer_confirmed INTEGER NOT NULL DEFAULT 0;
 CREATE INDEX events_timer ON events (timer_end) WHERE timer_end IS NOT NULL;
+-- What HubSpot held of an event before this ledger knew a full picture of it (event::BaseState).
+ALTER TABLE events ADD COLUMN base INTEGER NOT NULL DEFAULT 0; -- 0 not needed, 1 to be read, 2 HubSpot had none, 3 read
+ALTER TABLE events ADD COLUMN base_rank INTEGER;  -- while it is to be read: 0 before others, 1
+ALTER TABLE events ADD COLUMN base_above INTEGER; -- it lies above all of the receipts up to this; none: above the creation
+ALTER TABLE events ADD COLUMN base_fields TEXT;   -- what was read: event::BaseFields as JSON
+CREATE INDEX events_unread ON events (hubspot, state, base_rank) WHERE base_rank IS NOT NULL;
+-- Incomplete events that were never sent are read before they are. What was about to be sent when the version before
+-- stopped is sent as it would have been.
+UPDATE events SET base = 1, base_rank = 1
+    WHERE state = 2 AND confirmed_hash IS NULL AND attempts = 0 AND sending_since IS NULL AND resend_at IS NULL;

@@ -12,8 +12,10 @@ use std::path::{Path, PathBuf};
 use rusqlite::{Connection, OpenFlags};
 
 use super::open::{self, OpenError, folder_of, with_suffix};
+use super::restore;
 use super::statements::Statements as _;
 use super::store_lock;
+use crate::event::Millis;
 
 /// The reason why a backup failed.
 #[derive(Debug, thiserror::Error)]
@@ -67,11 +69,11 @@ pub struct BackupSummary {
 }
 
 /// Copies the store at `store`, which may be in use, to `to`, which must not exist. The copy appears there only once it
-/// is complete, checked and durable.
+/// is complete, checked and durable. It is marked as made at `now`.
 ///
 /// # Errors
 /// [`BackupError`]; then no file is left at `to` or beside it.
-pub fn backup(store: &Path, to: &Path) -> Result<BackupSummary, BackupError> {
+pub fn backup(store: &Path, to: &Path, now: Millis) -> Result<BackupSummary, BackupError> {
     refuse(store, to)?;
     let source = open::open_existing(store)?;
     // In the same folder, so that it can be renamed to the target.
@@ -89,6 +91,7 @@ pub fn backup(store: &Path, to: &Path) -> Result<BackupSummary, BackupError> {
         ))
     })?;
     source.execute("VACUUM INTO ?1", [name]).map_err(BackupError::Copy)?;
+    mark(&partial.0, now).map_err(BackupError::Copy)?;
     let copied = check(&partial.0)?;
     file.sync_all().map_err(BackupError::file(&partial.0))?;
     rename(&partial.0, to)?;
@@ -96,6 +99,14 @@ pub fn backup(store: &Path, to: &Path) -> Result<BackupSummary, BackupError> {
         .and_then(|folder| folder.sync_all())
         .map_err(BackupError::file(to))?;
     Ok(copied)
+}
+
+/// Marks the copy as one, so that it is not taken for the present state of HubSpot.
+fn mark(copy: &Path, now: Millis) -> rusqlite::Result<()> {
+    let connection = Connection::open_with_flags(copy, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    // A rollback journal would be a file of its own beside the copy.
+    connection.pragma_update(None, "journal_mode", "MEMORY")?;
+    restore::mark(&connection, now)
 }
 
 /// Drop guard: deletes the file unless it was renamed.

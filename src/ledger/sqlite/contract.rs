@@ -9,8 +9,8 @@ use tokio::sync::{Notify, oneshot, watch};
 use super::job::JobKind;
 use super::transaction::WriteTx;
 use super::{
-    SqliteLedger, Threading, accept, claims, event_detail, fetch_admin, fetches, list_events, open,
-    prune, rebuild, receipts, redrive, settle, timers, webinar_state,
+    SqliteLedger, Threading, accept, base_reads, claims, event_detail, fetch_admin, fetches,
+    list_events, open, prune, rebuild, receipts, redrive, settle, timers, webinar_state,
 };
 use crate::event::{
     AccountName, AccountStatus, EventKey, FetchRequest, Millis, ReceiptId, SourceName,
@@ -18,13 +18,13 @@ use crate::event::{
 };
 use crate::ledger::rules::fetch::FetchRequester;
 use crate::ledger::{
-    AccountStatuses, Browse, ClaimRequest, ClaimResult, EventDetail, EventQuery, EventStateCounts,
-    EventSummary, EventVersion, FetchClaim, FetchOutcome, FetchQuery, FetchQueue, FetchRedrive,
-    FetchStatus, FetchSummary, FetchTask, Intake, Lease, LedgerError, NewReceipt, Outbox, Page,
-    RebuildRequest, RebuildResult, Rebuilds, ReceiptDetail, ReceiptOutcome, ReceiptQuery,
-    ReceiptRecord, ReceiptSummary, RecordResult, Redrive, RedriveProgress, RedriveRequest,
-    RedriveResult, Retention, Settlement, Store, StoreSizes, Timers, TimersRun, WebinarKey,
-    WebinarState,
+    AccountStatuses, BaseRead, BaseReadOutcome, BaseReads, Browse, ClaimRequest, ClaimResult,
+    EventDetail, EventQuery, EventStateCounts, EventSummary, EventVersion, FetchClaim,
+    FetchOutcome, FetchQuery, FetchQueue, FetchRedrive, FetchStatus, FetchSummary, FetchTask,
+    Intake, Lease, LedgerError, NewReceipt, Outbox, Page, RebuildRequest, RebuildResult, Rebuilds,
+    ReceiptDetail, ReceiptOutcome, ReceiptQuery, ReceiptRecord, ReceiptSummary, RecordResult,
+    Redrive, RedriveProgress, RedriveRequest, RedriveResult, Retention, Settlement, Store,
+    StoreSizes, Timers, TimersRun, WebinarKey, WebinarState,
 };
 
 /// The fencing number of every lease: the file's lock sees to it that there is one process.
@@ -88,6 +88,36 @@ impl Outbox for SqliteLedger {
 
     fn wake_up(&self, account: &AccountName) -> Arc<Notify> {
         self.live.wake_up(account)
+    }
+}
+
+#[async_trait]
+impl BaseReads for SqliteLedger {
+    async fn claim_base_read(&self, lease: &Lease) -> Result<Option<BaseRead>, LedgerError> {
+        let account = lease.account().clone();
+        self.read(&self.reader, move |tx| base_reads::claim(tx, &account)).await
+    }
+
+    async fn settle_base_read(
+        &self,
+        lease: &Lease,
+        read: &BaseRead,
+        outcome: BaseReadOutcome,
+    ) -> Result<RecordResult, LedgerError> {
+        let (account, read) = (lease.account().clone(), read.clone());
+        let record = move |tx: &mut WriteTx<'_>| base_reads::settle(tx, &account, &read, outcome);
+        self.write(JobKind::Upkeep, record).await?;
+        Ok(RecordResult::Recorded)
+    }
+
+    async fn has_base_reads(&self, account: &AccountName) -> Result<bool, LedgerError> {
+        let account = account.clone();
+        self.read(&self.reader, move |tx| base_reads::has_unread(tx, &account)).await
+    }
+
+    fn release_base_read(&self, lease: &Lease, read: &BaseRead) {
+        self.live.release_base(lease.account(), read.id);
+        self.live.wake(lease.account());
     }
 }
 

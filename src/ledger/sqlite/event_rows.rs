@@ -7,7 +7,11 @@ use rusqlite::{Connection, Row, params};
 use super::statements::Statements as _;
 use super::transaction::WriteTx;
 use super::values::{Json, TimeOrZero};
-use crate::event::{AccountName, EventKey, ExternalEventId, Millis, OccurrenceId, WebinarId};
+use crate::event::{
+    AccountName, Base, BaseFields, BasePosition, BaseState, EventKey, ExternalEventId, Millis,
+    OccurrenceId, WebinarId,
+};
+use crate::ledger::rules::base::waits_for_base;
 use crate::ledger::rules::event_row::{ConfirmedInput, EventRow};
 use crate::ledger::rules::reconcile::{EventFacts, KnownEvent, TimerCompletion};
 
@@ -16,7 +20,7 @@ macro_rules! row_columns {
     () => {
         "state, version, input_hash, gaps, changed_at, pending_since, not_before, attempts, \
          sending_since, resend_at, held_hash, confirmed_hash, confirmed_at, object_id, refused, \
-         last_error, frozen"
+         last_error, frozen, base, base_rank, base_above, base_fields"
     };
 }
 pub(super) use row_columns;
@@ -46,7 +50,68 @@ pub(super) fn event_row(row: &Row<'_>) -> rusqlite::Result<EventRow> {
         refused: refused.map(|Json(refusal)| refusal),
         last_error: row.get("last_error")?,
         is_frozen: row.get("frozen")?,
+        base: base_state(row)?,
     })
+}
+
+/// Reads an event's base.
+fn base_state(row: &Row<'_>) -> rusqlite::Result<BaseState> {
+    let position = || {
+        let above: Option<i64> = row.get("base_above")?;
+        let above =
+            above.map(|above| BasePosition::AboveReceipt(u64::try_from(above).unwrap_or(0)));
+        Ok::<_, rusqlite::Error>(above.unwrap_or(BasePosition::AboveCreation))
+    };
+    Ok(match row.get::<_, i64>("base")? {
+        1 => {
+            let is_urgent = row.get::<_, Option<i64>>("base_rank")? == Some(0);
+            BaseState::Unread { position: position()?, is_urgent }
+        }
+        2 => BaseState::Absent,
+        3 => {
+            // What cannot be read is read again at HubSpot.
+            let position = position()?;
+            match row.get::<_, Json<BaseFields>>("base_fields") {
+                Ok(Json(fields)) => BaseState::Read(Box::new(Base { position, fields })),
+                Err(_) => BaseState::unread(position),
+            }
+        }
+        _ => BaseState::NotNeeded,
+    })
+}
+
+/// The columns of a base.
+#[derive(Default)]
+struct BaseColumns<'a> {
+    code: i64,
+    rank: Option<i64>,
+    above: Option<i64>,
+    fields: Option<Json<&'a BaseFields>>,
+}
+
+impl<'a> BaseColumns<'a> {
+    fn new(base: &'a BaseState) -> Self {
+        let above = |position: BasePosition| match position {
+            BasePosition::AboveCreation => None,
+            BasePosition::AboveReceipt(number) => Some(i64::try_from(number).unwrap_or(i64::MAX)),
+        };
+        match base {
+            BaseState::NotNeeded => Self::default(),
+            BaseState::Unread { position, is_urgent } => Self {
+                code: 1,
+                rank: Some(i64::from(!is_urgent)),
+                above: above(*position),
+                fields: None,
+            },
+            BaseState::Absent => Self { code: 2, ..Self::default() },
+            BaseState::Read(base) => Self {
+                code: 3,
+                above: above(base.position),
+                fields: Some(Json(&base.fields)),
+                ..Self::default()
+            },
+        }
+    }
 }
 
 /// Reads an event's key.
@@ -145,15 +210,20 @@ pub(super) fn replace(
     }
     store(tx.connection, id, after)?;
     tx.effects.change_state(account, id, Some(before.state), Some(after.state));
+    if waits_for_base(after) {
+        tx.effects.woken.insert(account.clone());
+    }
     Ok(())
 }
 
 pub(super) fn store(connection: &Connection, id: i64, row: &EventRow) -> rusqlite::Result<()> {
+    let base = BaseColumns::new(&row.base);
     connection.run(
         "UPDATE events SET state = ?2, version = ?3, input_hash = ?4, gaps = ?5, changed_at = ?6,
              pending_since = ?7, not_before = ?8, attempts = ?9, sending_since = ?10,
              resend_at = ?11, held_hash = ?12, confirmed_hash = ?13, confirmed_at = ?14,
-             object_id = ?15, refused = ?16, last_error = ?17, frozen = ?18
+             object_id = ?15, refused = ?16, last_error = ?17, frozen = ?18, base = ?19,
+             base_rank = ?20, base_above = ?21, base_fields = ?22
          WHERE id = ?1",
         params![
             id,
@@ -174,6 +244,10 @@ pub(super) fn store(connection: &Connection, id: i64, row: &EventRow) -> rusqlit
             row.refused.as_ref().map(Json),
             row.last_error,
             row.is_frozen,
+            base.code,
+            base.rank,
+            base.above,
+            base.fields,
         ],
     )
 }
@@ -187,13 +261,14 @@ pub(super) fn insert(
     input: Option<&[u8]>,
     facts: &EventFacts,
 ) -> rusqlite::Result<bool> {
+    let base = BaseColumns::new(&row.base);
     let inserted = tx.connection.change(
         "INSERT INTO events (webinar, hubspot, external_account_id, external_event_id, version,
              state, input, input_hash, gaps, changed_at, pending_since, due_at, name, ends_at,
-             timer_end)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)
+             timer_end, base, base_rank)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)
          ON CONFLICT (hubspot, external_account_id, external_event_id) DO NOTHING",
-        (
+        params![
             webinar,
             &key.hubspot,
             &key.external_account_id,
@@ -209,13 +284,18 @@ pub(super) fn insert(
             &facts.name,
             facts.ends_at,
             facts.timer.map(|timer| timer.end),
-        ),
+            base.code,
+            base.rank,
+        ],
     )?;
     if inserted == 0 {
         return Ok(false);
     }
     let id = tx.connection.last_insert_rowid();
     tx.effects.change_state(&key.hubspot, id, None, Some(row.state));
+    if waits_for_base(row) {
+        tx.effects.woken.insert(key.hubspot.clone());
+    }
     Ok(true)
 }
 

@@ -4,11 +4,12 @@ use super::event_rows;
 use super::statements::Statements as _;
 use super::transaction::{AttemptError, WriteTx};
 use super::webinars;
-use crate::event::{EventKey, Millis, Webinar, fold_lazily, step_budget};
+use crate::event::{EventKey, Millis, Webinar, fold_lazily, overlay, step_budget};
 use crate::ledger::rules::accept::MergeRefused;
+use crate::ledger::rules::base::base_of_new_event;
 use crate::ledger::rules::ownership::policy_for;
 use crate::ledger::rules::reconcile::{
-    EventChange, Leftover, ReconcileScope, Reconciliation, held_events,
+    EventChange, Leftover, ReconcileScope, Reconciliation, bases,
 };
 use crate::ledger::rules::timers::TIMER_RETRY;
 use crate::ledger::{LedgerError, WebinarKey};
@@ -26,28 +27,25 @@ pub(super) fn reconcile(
     // Without any source left in the configuration there are no defaults: the events stay as they are.
     let Some(policy) = policy_for(tx.policies, webinar) else { return Ok(()) };
     let known = event_rows::load_webinar(tx, &key.hubspot, id)?;
-    let held = held_events(&known, tx.now, tx.is_clock_doubted);
-    let mut reconciliation = Reconciliation::new(known, at, tx.now, scope);
+    let of_new = base_of_new_event(webinar, tx.live.age);
+    let bases = bases(&known, of_new, tx.now, tx.is_clock_doubted);
+    let overlaid = overlay(webinar, &key.webinar, policy.recurring, &bases);
+    let mut reconciliation = Reconciliation::new(known, &bases, at, tx.now, scope);
     if !has_news {
         reconciliation = reconciliation.without_news();
     }
+    let time = tx.timer_time();
     let mut steps = step_budget();
-    let done = fold_lazily(
-        webinar,
-        (&key.account, &key.webinar),
-        &policy,
-        &held,
-        tx.timer_time(),
-        &mut steps,
-    )
-    .try_for_each(|event| {
-        let confirmed = match reconciliation.held_but_filtered(&event) {
-            Some(event) => event_rows::last_confirmed_input(tx.connection, event)?,
-            None => None,
-        };
-        let change = reconciliation.next_change(event, confirmed.as_deref());
-        carry_out(tx, id, key, change)
-    });
+    let done =
+        fold_lazily(&overlaid, &bases, &key.account, &key.webinar, &policy, time, &mut steps)
+            .try_for_each(|event| {
+                let confirmed = match reconciliation.held_but_filtered(&event) {
+                    Some(event) => event_rows::last_confirmed_input(tx.connection, event)?,
+                    None => None,
+                };
+                let change = reconciliation.next_change(event, confirmed.as_deref());
+                carry_out(tx, id, key, change)
+            });
     tx.steps += step_budget().0 - steps.0;
     done?;
     let Leftover { deleted, last_at, is_timeless } = reconciliation.finish();

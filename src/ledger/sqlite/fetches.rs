@@ -5,11 +5,13 @@ use rusqlite::{Connection, Row};
 use super::accept;
 use super::statements::{Statements as _, sql_count};
 use super::transaction::{ReadTx, WriteTx};
-use super::values::TimeOrZero;
-use crate::event::{ExternalAccountId, FetchCondition, FetchRequest, Millis, Policy, SourceName};
+use super::values::{Json, TimeOrZero};
+use crate::event::{
+    ExternalAccountId, FetchCondition, FetchRequest, Gap, Millis, Policy, SourceName,
+};
 use crate::ledger::rules::fetch::{
     ABSENCE_SPAN, FetchFailure, FetchRequester, FetchRow, SourceFacts, due_since, is_fetch_needed,
-    request_fetch, review_outcome, settle_fetch,
+    request_fetch, review_outcome, settle_fetch, state_for_fetch,
 };
 use crate::ledger::{
     EventState, FetchBlame, FetchClaim, FetchOutcome, FetchState, FetchTask, LONGEST_WAIT,
@@ -53,10 +55,14 @@ fn event_states(
         return Ok(Vec::new());
     };
     connection.all(
-        "SELECT events.state FROM webinars JOIN events ON events.webinar = webinars.id
+        "SELECT events.state, events.gaps FROM webinars JOIN events ON events.webinar = webinars.id
          WHERE webinars.hubspot = ?1 AND webinars.account = ?2 AND webinars.webinar = ?3",
         (&policy.hubspot, account, &request.webinar),
-        |row| row.get(0),
+        |row| {
+            // Gaps that cannot be read count as none: they must not hold up the request.
+            let gaps = row.get::<_, Json<Vec<Gap>>>(1).map(|Json(gaps)| gaps).unwrap_or_default();
+            Ok(state_for_fetch(row.get(0)?, &gaps))
+        },
     )
 }
 

@@ -8,11 +8,13 @@ use rusqlite::Connection;
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
+use super::base_reads;
 use super::fetch_counts::{self, FetchCounts};
 use super::side_effects::SideEffects;
 use super::statements::Statements as _;
 use super::values::Json;
 use crate::event::{AccountName, AccountStatus, Millis, SourceName, StatusChange, StatusUpdate};
+use crate::ledger::rules::base::StoreAge;
 use crate::ledger::rules::fetch::is_claim_valid;
 use crate::ledger::rules::waits::move_status;
 use crate::ledger::{
@@ -24,6 +26,8 @@ pub(super) struct LiveState {
     inner: Mutex<Inner>,
     notify: BTreeMap<AccountName, Arc<Notify>>,
     notify_fetch: BTreeMap<SourceName, Arc<Notify>>,
+    /// The ages of the store.
+    pub(super) age: StoreAge,
 }
 
 /// The duration of a commit from which the disk counts as not answering. Webhooks wait half as long.
@@ -51,6 +55,8 @@ struct Inner {
 struct AccountState {
     /// The claimed events, by row.
     claims: HashMap<i64, EventClaim>,
+    /// The events whose bases are being read, by row.
+    base_claims: HashSet<i64>,
     status: watch::Sender<AccountStatus>,
     /// Whether the file does not hold the status yet.
     is_unstored: bool,
@@ -101,7 +107,8 @@ impl LiveState {
         }
         let notify = accounts.iter().map(|a| (a.clone(), Arc::default())).collect();
         let notify_fetch = sources.iter().map(|s| (s.clone(), Arc::default())).collect();
-        Ok(Self { inner: Mutex::new(inner), notify, notify_fetch })
+        let age = base_reads::store_age(connection)?;
+        Ok(Self { inner: Mutex::new(inner), notify, notify_fetch, age })
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -123,6 +130,9 @@ impl LiveState {
         }
         for (account, ids) in &effects.released {
             inner.release(account, ids.iter().copied());
+        }
+        for (account, id) in &effects.released_bases {
+            inner.account(account).base_claims.remove(id);
         }
         for id in &effects.settled_fetches {
             inner.fetch_claims.remove(id);
@@ -228,6 +238,19 @@ impl LiveState {
     /// The claimed events of an account, by row.
     pub(super) fn claims(&self, account: &AccountName) -> HashSet<i64> {
         self.lock().account(account).claims.keys().copied().collect()
+    }
+
+    /// The events of an account whose bases are being read.
+    pub(super) fn base_claims(&self, account: &AccountName) -> HashSet<i64> {
+        self.lock().account(account).base_claims.clone()
+    }
+
+    pub(super) fn claim_base(&self, account: &AccountName, id: i64) {
+        self.lock().account(account).base_claims.insert(id);
+    }
+
+    pub(super) fn release_base(&self, account: &AccountName, id: i64) {
+        self.lock().account(account).base_claims.remove(&id);
     }
 
     /// Whether a batch has claimed this event.

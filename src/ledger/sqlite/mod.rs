@@ -19,6 +19,7 @@
 
 mod accept;
 mod backup;
+mod base_reads;
 mod bodies;
 mod checkpoint;
 mod claims;
@@ -43,6 +44,7 @@ mod rebuild;
 mod receipts;
 mod redrive;
 mod repetitions;
+mod restore;
 mod settle;
 mod side_effects;
 mod source_config;
@@ -77,6 +79,7 @@ use write_queue::WriteQueue;
 pub use backup::{BackupError, BackupSummary, backup};
 pub use erase::{EraseError, ErasureSummary, erase};
 pub use open::{OpenError, StoreState, inspect, migrate};
+pub use restore::mark_copy;
 pub use source_config::{Rekey, check_sources};
 pub use write_queue::Threading;
 
@@ -129,6 +132,7 @@ impl SqliteLedger {
             store_row::date_new_store(&connection, settings.clock.now())?;
         }
         store_row::recall_last_write(&connection, settings.clock.as_ref())?;
+        restore::restore_copy(&mut connection, settings.clock.now())?;
         source_config::compare_and_store(&mut connection, &settings)?;
         settle::recover(&mut connection, settings.clock.now())?;
         waits::cut_at_start(&mut connection, settings.clock.now())?;

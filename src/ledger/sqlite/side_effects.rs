@@ -19,6 +19,8 @@ pub(super) struct SideEffects {
     pub(super) pending_changes: Vec<(i64, bool)>,
     /// Events whose claims end.
     pub(super) released: Vec<(AccountName, Vec<i64>)>,
+    /// Events whose bases were read.
+    pub(super) released_bases: Vec<(AccountName, i64)>,
     /// Rows of fetches whose claims end.
     pub(super) settled_fetches: Vec<i64>,
     /// Accounts that have something to do.
@@ -60,6 +62,7 @@ impl SideEffects {
         }
         self.pending_changes.append(&mut other.pending_changes);
         self.released.append(&mut other.released);
+        self.released_bases.append(&mut other.released_bases);
         self.settled_fetches.append(&mut other.settled_fetches);
         self.woken.append(&mut other.woken);
         for (source, queue) in other.fetches {

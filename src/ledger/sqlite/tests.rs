@@ -7,7 +7,7 @@ use rusqlite::Connection;
 use super::open;
 
 /// Statements that may scan: tools run them once, or they read a bounded number of rows.
-const WHOLE: [&str; 11] = [
+const WHOLE: [&str; 14] = [
     // The backup's counts.
     "SELECT count(*) FROM receipts",
     "SELECT count(*) FROM events",
@@ -27,6 +27,10 @@ const WHOLE: [&str; 11] = [
     // At the start, and after the clock was set back.
     "UPDATE fetches SET not_before = ?1 WHERE not_before > ?1",
     "UPDATE fetches SET not_before = not_before - ?2 WHERE not_before > ?1",
+    // Once, where a copy is put into service.
+    "SELECT id FROM events ORDER BY id",
+    "UPDATE events SET input = NULL WHERE input_hash IS NULL AND input IS NOT NULL",
+    "UPDATE events SET confirmed_input = NULL WHERE confirmed_hash IS NULL",
     // The events whose timers one piece runs, in the order of their time.
     "SELECT DISTINCT webinar FROM events WHERE due_at <= ?1 ORDER BY due_at LIMIT ?2",
 ];

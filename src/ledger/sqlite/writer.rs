@@ -182,6 +182,7 @@ impl Writer {
                 // A caller that gets a failure keeps its claims and retries.
                 if kept.is_err() {
                     effects.released.clear();
+                    effects.released_bases.clear();
                     effects.settled_fetches.clear();
                 }
                 self.live.apply(&effects);
@@ -443,6 +444,7 @@ mod tests {
             );
             change.account = Some(ExternalAccountId::parse("acct-1").expect("valid"));
             change.full_picture = true;
+            change.created_at = Some(Millis::new(1_800_000_000_000));
             change.shape = Some(crate::event::Shape::Single);
             change.whole.name = Some("A webinar".into());
             change.whole.organizer = Some("Acme".into());

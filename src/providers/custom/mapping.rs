@@ -150,9 +150,9 @@ impl Evaluation<'_> {
         change.is_creation = is_creation;
         change.occurred_at = self.read_time("occurred_at", zone);
         change.created_at = self.read_time("created_at", zone);
-        change.full_picture = self.read("full_picture", as_flag).unwrap_or_else(|| {
-            fields.name.is_some() && fields.start.is_some() && fields.end.is_some()
-        });
+        change.full_picture = self
+            .read("full_picture", as_flag)
+            .unwrap_or_else(|| is_creation || (fields.name.is_some() && fields.start.is_some()));
         change.shape = Some(Shape::Single);
         change.whole = fields;
         // Checked last: whatever was read before may have been cut short.

@@ -185,6 +185,11 @@ impl HubspotEmulator {
         &self.events
     }
 
+    /// Stores an event, as an earlier client did.
+    pub fn hold(&mut self, now: Millis, input: UpsertInput) {
+        self.replace(now, input);
+    }
+
     /// Changes an event, or deletes it (`None`), as another client would.
     pub fn tamper(
         &mut self,

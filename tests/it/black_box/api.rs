@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::Snapshot;
 use super::metrics;
-use super::scenario::{Scenario, THEN, created, ignored, quarantined, updated};
+use super::scenario::{Scenario, THEN, created_now, ignored, quarantined, updated};
 use crate::harness::zoom::ACCOUNT;
 
 /// No receipt has it.
@@ -192,7 +192,7 @@ async fn changing(scenario: &mut Scenario) {
     let event = |id: &str, end: &str| format!("POST /api/v1/events/main/{ACCOUNT}/{id}{end}");
     scenario.ask(&mut snapshot, "POST /api/v1/accounts/main/pause").await;
     scenario.ask(&mut snapshot, "POST /api/v1/accounts/main/pause").await;
-    assert_eq!(scenario.send("zoom", &created(10, "Waiting")).await, "accepted");
+    assert_eq!(scenario.send("zoom", &created_now(10, "Waiting")).await, "accepted");
     scenario.ask(&mut snapshot, "GET /api/v1/status").await;
     scenario.ask(&mut snapshot, "GET /api/v1/events?hubspot=main&state=pending").await;
     scenario.ask(&mut snapshot, "POST /api/v1/accounts/main/resume").await;
@@ -237,7 +237,7 @@ async fn changing(scenario: &mut Scenario) {
     scenario.ask(&mut snapshot, "POST /api/v1/sources/zoom-api/webinars/9/fetch").await;
     // Seen before, each in its way.
     for body in [
-        created(10, "Waiting"),
+        created_now(10, "Waiting"),
         updated(3, json!({ "topic": "Half known" }), THEN),
         ignored(),
         quarantined(),

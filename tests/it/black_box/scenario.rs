@@ -201,14 +201,17 @@ pub(super) fn setting(api: &str) -> Setting {
          path_token = 'a-path-token-of-the-tests'\nverify = {{ scheme = 'path_token' }}\n\
          external_account_id = 'acct-hidden'\n\
          map = {{ event_id = 'payload.id', name = 'payload.title', start = 'payload.start', \
-         full_picture = 'true' }}\n",
+         full_picture = 'true', created_at = 'received_at' }}\n",
         account = zoom::ACCOUNT,
     ))
 }
 
-/// Waits until nothing waits to be sent to `main`.
+/// Waits until nothing waits to be read at HubSpot, nor to be sent to `main`.
 pub(super) async fn settled(bridge: &Bridge) {
     eventually("all that is pending for main is delivered", async || {
+        if bridge.waits_for_hubspots_events().await {
+            return false;
+        }
         let scrape = scrape(&bridge.ops).await;
         scrape.events("main", "pending") + scrape.events("main", "in_flight") == 0
     })
@@ -222,6 +225,11 @@ pub(super) fn event(name: &str, at: i64, object: Value) -> Value {
 
 pub(super) fn created(id: u64, topic: &str) -> Value {
     event("webinar.created", THEN, webinar(id, topic))
+}
+
+/// A webinar created under the bridge's eyes.
+pub(super) fn created_now(id: u64, topic: &str) -> Value {
+    event("webinar.created", zoom::at(0), webinar(id, topic))
 }
 
 pub(super) fn updated(id: u64, more: Value, at: i64) -> Value {

@@ -8,10 +8,14 @@ use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
+use webinar_bridge::clock::{Clock as _, SystemClock};
+use webinar_bridge::event::Millis;
 
 use super::exchange::{Request, exchange};
 use super::redact::Redactor;
-use super::scenario::{KEEP, Scenario, THEN, created, of_account, platform, setting, updated};
+use super::scenario::{
+    KEEP, Scenario, THEN, created, created_now, of_account, platform, setting, updated,
+};
 use super::{Snapshot, fixtures};
 use crate::harness::eventually;
 use crate::harness::process::Bridge;
@@ -42,7 +46,7 @@ async fn make() -> PathBuf {
     let request = Request { line, headers: &[], body: hidden };
     assert_eq!(exchange(&scenario.bridge.webhooks, &request).await.status, 200);
     assert_eq!(scenario.get("POST /api/v1/accounts/main/pause").await.status, 200);
-    assert_eq!(scenario.send("zoom", &created(10, "Waiting")).await, "accepted");
+    assert_eq!(scenario.send("zoom", &created_now(10, "Waiting")).await, "accepted");
     let Scenario { bridge, setting, .. } = scenario;
     assert_eq!(bridge.terminate(), Some(0));
     let store = setting.store();
@@ -58,8 +62,14 @@ async fn make() -> PathBuf {
     path
 }
 
-/// The answers about all that is stored. Its times are old, so they are the same in every run.
-async fn history(bridge: &Bridge, snapshot: &mut Snapshot, redactor: &mut Redactor) {
+/// The answers about all that is stored. Its times are old, so they are the same in every run, but for those of changes
+/// since the program was `started`.
+async fn history(
+    bridge: &Bridge,
+    started: Millis,
+    snapshot: &mut Snapshot,
+    redactor: &mut Redactor,
+) {
     let mut lines = Vec::new();
     let events = get(bridge, "GET /api/v1/events?limit=200").await;
     for event in events["events"].as_array().expect("a list") {
@@ -78,7 +88,12 @@ async fn history(bridge: &Bridge, snapshot: &mut Snapshot, redactor: &mut Redact
         let answer = exchange(&bridge.ops, &request).await;
         assert_eq!(answer.status, 200, "{line}: {}", answer.body);
         let heading = redactor.redact_ids(&line);
-        let body = redactor.redact_sentences(&answer.body);
+        let mut body = redactor.redact_sentences(&answer.body);
+        let changed_at = answer.json()["changed_at"].as_str().map(str::to_owned);
+        let changed_at = changed_at.and_then(|at| Some((Millis::parse(&at, None)?, at)));
+        if let Some((_, at)) = changed_at.filter(|(changed, _)| *changed >= started) {
+            body = body.replace(&at, "[now]");
+        }
         snapshot.add(&heading, &redactor.redact_ids(&body));
     }
 }
@@ -100,9 +115,12 @@ async fn opens(path: &Path) {
     let before = setting(&api);
     fs::create_dir_all(before.store().parent().expect("a folder")).expect("it can be made");
     fs::copy(path, before.store()).expect("it can be copied");
+    // What HubSpot holds changes nothing yet.
+    before.hubspot.emulator().set_read_status(Some(403));
+    let started = SystemClock.now();
     let bridge = before.start_with(&KEEP);
     let mut snapshot = Snapshot::new(&format!("store.{name}.txt"));
-    history(&bridge, &mut snapshot, &mut Redactor::new(Vec::new())).await;
+    history(&bridge, started, &mut snapshot, &mut Redactor::new(Vec::new())).await;
     for (account, status) in ["main", "shadow"].into_iter().enumerate() {
         let counts = counts(&bridge, account).await;
         snapshot.add(&format!("events of {status}"), &counts.to_string());

@@ -95,6 +95,14 @@ async fn check_online_calls_hubspot() {
     let line = format!("hubspot.main: the credentials work; portal {portal}\n");
     assert!(good.out.starts_with(&line), "{good:?}");
 
+    // M22: it reads an event that cannot exist, since the scope for reading is one of its own.
+    setting.hubspot.emulator().set_read_status(Some(403));
+    let unread = run_command(&setting, &arguments).await;
+    assert_eq!((unread.code, unread.out.as_str()), (Some(1), ""), "{unread:?}");
+    let scope = "hubspot.main: HubSpot does not show events; add the scope crm.objects.marketing_events.read";
+    assert!(unread.err.contains(scope), "{unread:?}");
+    setting.hubspot.emulator().set_read_status(None);
+
     let mut wrong = program(setting.folder.path(), &arguments);
     wrong.env("TEST_TOKEN", "pat-of-somebody-else");
     let wrong = run(wrong, b"").await;

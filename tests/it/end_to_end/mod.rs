@@ -5,6 +5,7 @@
 
 mod accounts;
 mod adapting;
+mod base;
 mod counts;
 mod doors;
 mod endings;

@@ -1,5 +1,5 @@
 //! A naive model of merging: what a person expects of a webinar, by the rules M1, M2, M4 to M9, M12, M13, M15 to M17,
-//! M24, M25 and M27.
+//! M21, M24, M25 and M27. HubSpot holds nothing that the bridge did not send.
 //!
 //! It keeps every accepted change for ever and reads the whole list again each time. It has no bounds, no histories and
 //! no registers, and shares nothing with the bridge but the vocabulary: changes, policies and inputs.
@@ -269,7 +269,7 @@ impl Facts {
         let can_do_without = self.start.is_some() && (is_held || self.is_off);
         let unknown = self.unknown.filter(|gap| *gap != Gap::Times || !can_do_without);
         let gaps: Vec<Gap> = [
-            (!said.any(|change| change.full_picture)).then_some(Gap::FullPicture),
+            (!makes_event(said, self.start, self.end)).then_some(Gap::FullPicture),
             said.shape().is_none().then_some(Gap::Shape),
             name.is_none().then_some(Gap::Name),
             organizer.is_none().then_some(Gap::Organizer),
@@ -303,6 +303,18 @@ impl Facts {
         let due_at = timer.filter(|due| *due > now);
         ExpectedEvent { id: self.id, content, start: self.start, end: self.end, due_at }
     }
+}
+
+/// Whether an event that HubSpot does not hold is made of what was said (M21): a body shows the whole webinar, and says
+/// more than that it ends; and what was over by then was introduced by its creation or an answer.
+fn makes_event(said: &Said<'_>, start: Option<Millis>, end: Option<Millis>) -> bool {
+    let shows_all =
+        |change: &Change| change.full_picture && (change.is_answer || !change.kind.is_about_end());
+    let shown = said.statements(|change| shows_all(change).then_some(()));
+    let Some(first) = shown.iter().map(|shown| shown.place.at).min() else { return false };
+    let over_at = end.or_else(|| start.map(|start| Millis::new(start.get() + DAY)));
+    let is_introduced = said.any(|change| change.is_creation || change.is_answer);
+    is_introduced || over_at.is_none_or(|over_at| over_at >= first)
 }
 
 /// The source's properties under those of the webinar; an empty one removes a property.

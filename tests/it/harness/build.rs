@@ -55,6 +55,7 @@ pub(crate) fn created(id: &str, name: &str, at: Millis) -> Change {
     };
     Change {
         account: Some(ExternalAccountId::parse("acct-1").expect("valid")),
+        created_at: Some(at),
         occurred_at: Some(at),
         full_picture: true,
         shape: Some(Shape::Single),
@@ -66,6 +67,7 @@ pub(crate) fn created(id: &str, name: &str, at: Millis) -> Change {
 /// Only the name changes.
 pub(crate) fn renamed(id: &str, name: &str, at: Millis) -> Change {
     Change {
+        created_at: None,
         full_picture: false,
         shape: None,
         whole: WebinarFields { name: Some(name.into()), ..WebinarFields::default() },

@@ -22,9 +22,10 @@ use webinar_bridge::event::{
 use webinar_bridge::http::simple_server::{ResponseFault, SimpleRequest, SimpleResponse};
 use webinar_bridge::hubspot::{AccountApiSettings, AccountClient, AccountCredentials, RateLimit};
 use webinar_bridge::ledger::{
-    AccountStatuses, ClaimRequest, ClaimResult, ClaimedEvent, DeliveryOutcome, EventState,
-    EventStateCounts, EventVersion, HubspotRefusal, InputHash, Lease, LedgerError, Outbox,
-    RecordResult, Redrive, RedriveProgress, RedriveRequest, RedriveResult, Settlement,
+    AccountStatuses, BaseRead, BaseReadOutcome, BaseReads, ClaimRequest, ClaimResult, ClaimedEvent,
+    DeliveryOutcome, EventState, EventStateCounts, EventVersion, HubspotRefusal, InputHash, Lease,
+    LedgerError, Outbox, RecordResult, Redrive, RedriveProgress, RedriveRequest, RedriveResult,
+    Settlement,
 };
 use webinar_bridge::net::{Http, HttpMethod, HttpRequest, HttpResponse, TransportError};
 use webinar_bridge::sandbox::emulator::{
@@ -174,6 +175,7 @@ impl DeliveryHarness {
             }),
             ledger: Arc::new(AccountLedger::at(clock)),
             settings: DeliverySettings {
+                sends: true,
                 rate_limit: RateLimit { requests, window },
                 max_batch: 100,
                 max_linger: Duration::from_millis(100),
@@ -492,6 +494,29 @@ impl Outbox for AccountLedger {
     async fn has_pending(&self, _: &AccountName) -> Result<bool, LedgerError> {
         Ok(self.counts().pending > 0)
     }
+}
+
+/// No event of this ledger was there before it.
+#[async_trait]
+impl BaseReads for AccountLedger {
+    async fn claim_base_read(&self, _: &Lease) -> Result<Option<BaseRead>, LedgerError> {
+        Ok(None)
+    }
+
+    async fn settle_base_read(
+        &self,
+        _: &Lease,
+        _: &BaseRead,
+        _: BaseReadOutcome,
+    ) -> Result<RecordResult, LedgerError> {
+        unsupported()
+    }
+
+    async fn has_base_reads(&self, _: &AccountName) -> Result<bool, LedgerError> {
+        Ok(false)
+    }
+
+    fn release_base_read(&self, _: &Lease, _: &BaseRead) {}
 }
 
 #[async_trait]

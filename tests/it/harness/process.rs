@@ -15,7 +15,7 @@ use webinar_bridge::sandbox::emulator::{EmulatorSettings, StoredEvent};
 use webinar_bridge::sandbox::hubspot_server::HubSpotServer;
 
 use super::eventually_within;
-use super::http::scrape;
+use super::http::{Scrape, request, scrape as read_metrics};
 use super::zoom::ACCOUNT;
 
 /// Access token of the emulated HubSpot.
@@ -208,11 +208,28 @@ impl Bridge {
     /// As [`Self::settled`], with another time limit.
     pub(crate) async fn settled_within(&self, limit: Duration) {
         eventually_within(limit, "all that is pending is delivered", async || {
-            let scrape = scrape(&self.ops).await;
+            let scrape = read_metrics(&self.ops).await;
             let open = ["pending", "in_flight"].map(|state| ("state", state));
-            open.iter().all(|state| scrape.count("bridge_events", &[*state]) == 0)
+            // What is read becomes pending, so that the counts are looked at once more afterwards.
+            let is_open = |scrape: &Scrape| {
+                open.iter().any(|state| scrape.count("bridge_events", &[*state]) > 0)
+            };
+            if is_open(&scrape) || scrape.count("bridge_events", &[("state", "incomplete")]) == 0 {
+                return !is_open(&scrape);
+            }
+            !self.waits_for_hubspots_events().await && !is_open(&read_metrics(&self.ops).await)
         })
         .await;
+    }
+
+    /// Whether an event waits until HubSpot was asked what it holds.
+    pub(crate) async fn waits_for_hubspots_events(&self) -> bool {
+        let path = "GET /api/v1/events?state=incomplete&limit=200";
+        let Ok(list) = request(&self.ops, path, &[], &[]).await else { return false };
+        let list = list.json();
+        let events = list["events"].as_array().into_iter().flatten();
+        let mut gaps = events.flat_map(|event| event["gaps"].as_array().into_iter().flatten());
+        gaps.any(|gap| gap == "base_unread")
     }
 
     /// All log lines so far.

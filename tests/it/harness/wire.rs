@@ -112,8 +112,10 @@ pub(crate) async fn get(address: &str, path: &str) -> Answer {
 /// Zoom's webhook of a new webinar of one hour; `object` holds further JSON members.
 pub(crate) fn created(id: u64, name: &str, object: &str) -> Vec<u8> {
     let more = if object.is_empty() { String::new() } else { format!(",{object}") };
+    // Under the bridge's eyes.
+    let at = super::zoom::at(0);
     format!(
-        r#"{{"event":"webinar.created","event_ts":1789207200123,"payload":{{"account_id":"acct","object":{{"id":{id},"topic":"{name}","type":5,"start_time":"2040-10-01T15:00:00Z","duration":60{more}}}}}}}"#
+        r#"{{"event":"webinar.created","event_ts":{at},"payload":{{"account_id":"acct","object":{{"id":{id},"topic":"{name}","type":5,"start_time":"2040-10-01T15:00:00Z","duration":60{more}}}}}}}"#
     )
     .into_bytes()
 }

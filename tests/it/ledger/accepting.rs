@@ -74,7 +74,7 @@ pub(super) async fn incomplete_event_is_held_until_it_is_complete<B: BackEnd>() 
     );
     let event = ledger.all_events().await.expect("events")[0].clone();
     assert_eq!(event.state, EventState::Incomplete);
-    assert_eq!(event.gaps.len(), 2, "no full picture, and no shape");
+    assert_eq!(event.gaps.len(), 3, "its base is unread; no full picture, and no shape");
     assert!(claim(&ledger, NOW).await.is_empty());
     ledger.accept(receipt("b", vec![created("1", "Old", minutes(-1))])).await.expect("stored");
     assert_eq!(

@@ -6,7 +6,7 @@ use webinar_bridge::clock::Clock;
 use webinar_bridge::event::AccountName;
 use webinar_bridge::ledger::memory::{MemoryLedger, MemorySettings, MemoryStore};
 use webinar_bridge::ledger::rules::orphans::ConfigRefused;
-use webinar_bridge::ledger::sqlite::{OpenError, Rekey, Settings, SqliteLedger, Threading};
+use webinar_bridge::ledger::sqlite::{self, OpenError, Rekey, Settings, SqliteLedger, Threading};
 use webinar_bridge::ledger::{Heirs, Ledger, Policies};
 
 use crate::harness::build::{NOON, account};
@@ -39,6 +39,9 @@ pub(crate) trait BackEnd: Sized + Send + Sync + 'static {
 
     /// Gives the account's lease to another process; false where the store has one owner, and no lease can be lost.
     fn take_lease_away(&self, ledger: &Self::Ledger, account: &AccountName) -> bool;
+
+    /// Marks the closed store as a copy that was not served yet.
+    fn mark_copy(&self);
 
     /// Lets this process acquire the account's lease again.
     fn give_lease_back(&self, ledger: &Self::Ledger, account: &AccountName);
@@ -115,6 +118,10 @@ impl BackEnd for StoreFolder {
         false
     }
 
+    fn mark_copy(&self) {
+        sqlite::mark_copy(&self.file(), NOON).expect("it is marked");
+    }
+
     fn give_lease_back(&self, _ledger: &SqliteLedger, _account: &AccountName) {}
 }
 
@@ -165,6 +172,10 @@ impl BackEnd for MemoryPlace {
     fn take_lease_away(&self, ledger: &MemoryLedger, account: &AccountName) -> bool {
         ledger.take_lease_away(account);
         true
+    }
+
+    fn mark_copy(&self) {
+        self.store.mark_copy();
     }
 
     fn give_lease_back(&self, ledger: &MemoryLedger, account: &AccountName) {

@@ -105,7 +105,7 @@ pub(super) async fn event_is_shown_in_its_present_state<B: BackEnd>() {
     let incomplete = shown("4").await;
     assert_eq!(incomplete.name.as_deref(), Some("Four"), "from what is known");
     assert_eq!(incomplete.input, None);
-    assert_eq!(incomplete.gaps, [Gap::FullPicture, Gap::Shape]);
+    assert_eq!(incomplete.gaps, [Gap::BaseUnread, Gap::FullPicture, Gap::Shape]);
     let pending = shown("3").await;
     assert_eq!((pending.pending_since, pending.not_before), (Some(NOON), None));
     assert_eq!(pending.name.as_deref(), Some("Three"));

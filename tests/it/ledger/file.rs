@@ -93,7 +93,7 @@ async fn erasure_covers_the_queue_and_a_copy_keeps_it() {
     settle_fetch(&ledger, &tasks[1], answer_now(answer)).await;
     settle_fetch(&ledger, &tasks[2], given_up(None)).await;
     let copy = store_folder.folder.path().join("copy.db");
-    backup(&store_folder.file(), &copy).expect("copied");
+    backup(&store_folder.file(), &copy, NOON).expect("copied");
     ledger.close().await;
     drop(ledger);
 

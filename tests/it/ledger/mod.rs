@@ -5,6 +5,7 @@
 mod accepting;
 mod aging;
 mod back_end;
+mod base;
 mod browsing;
 mod dead_fetches;
 mod delivery;
@@ -150,6 +151,17 @@ macro_rules! suite {
                     completion_by_a_clock_that_was_ahead_is_taken_back,
                     completion_that_was_confirmed_stays_without_its_timer,
                     webinar_that_began_is_completed_a_day_after_its_end;
+                base:
+                    event_of_an_older_webinar_waits_until_hubspot_was_asked,
+                    event_of_a_watched_creation_is_never_read,
+                    creation_that_is_heard_of_late_makes_the_read_needless,
+                    fields_that_hubspot_held_are_kept,
+                    event_that_hubspot_holds_as_it_is_is_not_sent,
+                    cancelled_events_are_read_first,
+                    cancellation_of_an_unknown_webinar_makes_no_event,
+                    past_webinar_is_made_only_of_an_answer,
+                    read_under_a_lost_lease_records_nothing,
+                    restored_copy_reads_what_hubspot_holds_before_it_sends;
                 browsing:
                     pages_come_newest_first_and_hold_each_event_once,
                     events_are_found_by_state_account_and_text,

@@ -143,7 +143,10 @@ async fn event_is_completed_after_its_end_by_timer() {
     let now = Millis::new(seconds() * 1_000);
     for (id, minutes) in [("evt-over", 80), ("evt-ending", 65)] {
         let start = now.minus(Duration::from_mins(minutes));
-        let body = webhook("event.updated", event(id, "Compilers", start));
+        // Planned after the fact, but under the bridge's eyes.
+        let mut event = event(id, "Compilers", start);
+        event["created_at"] = json!(now.to_string());
+        let body = webhook("event.created", event);
         assert_eq!(send_signed(&bridge, &body, 10).await, "accepted");
     }
     bridge.settled().await;

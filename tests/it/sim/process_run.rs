@@ -223,6 +223,7 @@ impl<L: Ledger> Bridge<L> {
 fn lane_settings(world: &World) -> DeliverySettings {
     let profile = &world.profile;
     DeliverySettings {
+        sends: true,
         rate_limit: profile.rate,
         max_batch: profile.max_batch,
         max_linger: profile.max_linger,
@@ -358,7 +359,10 @@ async fn operated(injector: &FaultInjector) -> bool {
 async fn is_at_rest<L: Ledger>(bridge: &Bridge<L>) -> bool {
     let now = bridge.injector.now();
     let counts = bridge.ledger.event_counts().await.expect("it is read");
-    let busy = counts.values().any(|counts| counts.pending + counts.in_flight > 0);
+    let mut busy = counts.values().any(|counts| counts.pending + counts.in_flight > 0);
+    for account in counts.keys() {
+        busy |= bridge.ledger.inner.has_base_reads(account).await.unwrap_or(true);
+    }
     let mut world = bridge.injector.world();
     let told = world.webhooks.iter().all(|webhook| webhook.answered && webhook.again == 0);
     let healed = world.unknown_since.is_none_or(|at| now.since(at) > HEALED);

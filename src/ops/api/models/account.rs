@@ -34,6 +34,8 @@ pub struct AccountStatusModel {
     /// Time since which the account answers batches and does nothing with them, so that events go one by one.
     #[serde(default, with = "rfc3339::option")]
     pub batches_ignored_since: Option<Millis>,
+    /// Why events cannot be read, as for a missing scope; those that have to be read first wait.
+    pub reads_refused: Option<String>,
 }
 
 /// A pause of an account.
@@ -58,6 +60,7 @@ impl From<AccountStatus> for AccountStatusModel {
             last_error: status.last_error,
             daily_remaining: status.daily_remaining,
             batches_ignored_since: status.batches_ignored.map(|ignored| ignored.since),
+            reads_refused: status.reads_refused.map(|refused| refused.detail),
         }
     }
 }

@@ -296,10 +296,12 @@ fn full_picture_follows_from_fields_or_expression() {
             .full_picture
     };
     let named_and_timed = "name = '\"a\"'\nstart = 'payload.x'\n";
-    assert!(!full(named_and_timed));
-    assert!(full(&format!("{named_and_timed}duration_minutes = '60'")));
-    assert!(full(&format!("{named_and_timed}full_picture = 'true'")));
-    assert!(!full(&format!("{named_and_timed}duration_minutes = '60'\nfull_picture = 'false'")));
+    // M21: name, shape and start together, or the body of the creation.
+    assert!(full(named_and_timed));
+    assert!(!full("name = '\"a\"'\nduration_minutes = '60'\n"));
+    assert!(full("name = '\"a\"'\ncreated = 'true'\n"));
+    assert!(full("start = 'payload.x'\nfull_picture = 'true'"));
+    assert!(!full(&format!("{named_and_timed}full_picture = 'false'")));
 }
 
 #[test]

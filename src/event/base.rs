@@ -1,0 +1,190 @@
+//! What HubSpot held of an event before this ledger knew a full picture of it.
+//!
+//! An upsert clears every field that it leaves out. So an event that this ledger never had confirmed is read before its
+//! first send, and what was read takes part in the fold as one more writer: its values lie above those of the creation
+//! and below all others (M20), or, in a restored copy, above everything that the copy holds (M23).
+
+mod overlay;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::fold::HeldEvents;
+use super::id::ExternalEventId;
+use super::input::EventInput;
+use super::register::{Precedence, Stamp};
+use super::time::Millis;
+pub use overlay::overlay;
+
+/// The beginning of the names of HubSpot's own properties.
+const HUBSPOT_PREFIX: &str = "hs_";
+
+/// The fields of an event as HubSpot shows it. An absent, empty or false one says nothing.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+#[allow(missing_docs, reason = "each is the field of the same name in `EventInput`")]
+pub struct BaseFields {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub organizer: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub event_type: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub start: Option<Millis>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub end: Option<Millis>,
+    pub cancelled: bool,
+    pub completed: bool,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub custom: BTreeMap<String, String>,
+}
+
+impl BaseFields {
+    /// The fields of an input that HubSpot holds.
+    #[must_use]
+    pub fn from_input(input: &EventInput) -> Self {
+        let text = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+        Self {
+            name: text(&input.event_name),
+            organizer: text(&input.event_organizer),
+            event_type: text(&input.event_type),
+            description: input.event_description.as_deref().and_then(text),
+            url: input.event_url.as_deref().and_then(text),
+            start: input.start_date_time,
+            end: input.end_date_time,
+            cancelled: input.event_cancelled,
+            completed: input.event_completed,
+            custom: input.custom_properties.clone(),
+        }
+        .cleaned()
+    }
+
+    /// The fields without those that say nothing, and without HubSpot's own properties.
+    #[must_use]
+    pub fn cleaned(self) -> Self {
+        let filled = |text: Option<String>| text.filter(|text| !text.is_empty());
+        let says = |name: &String, value: &mut String| {
+            !name.starts_with(HUBSPOT_PREFIX) && !value.is_empty()
+        };
+        let mut custom = self.custom;
+        custom.retain(says);
+        Self {
+            name: filled(self.name),
+            organizer: filled(self.organizer),
+            event_type: filled(self.event_type),
+            description: filled(self.description),
+            url: filled(self.url),
+            custom,
+            ..self
+        }
+    }
+
+    /// Whether HubSpot need not be sent this input, since it holds it already.
+    #[must_use]
+    pub fn shows(&self, input: &EventInput) -> bool {
+        let wanted = Self::from_input(input);
+        let holds = |(name, value): (&String, &String)| self.custom.get(name) == Some(value);
+        wanted.custom.iter().all(holds)
+            && Self { custom: BTreeMap::new(), ..wanted }
+                == Self { custom: BTreeMap::new(), ..self.clone() }
+    }
+}
+
+/// Where the values of a base lie among those of other writers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BasePosition {
+    /// Above the creation, and below everything else.
+    AboveCreation,
+    /// Above everything of the receipts up to this sequence number, and below the later ones.
+    AboveReceipt(u64),
+}
+
+impl BasePosition {
+    /// Whether a value of the base replaces a write with that stamp.
+    #[must_use]
+    pub fn beats(self, stamp: &Stamp) -> bool {
+        match self {
+            Self::AboveCreation => stamp.precedence == Precedence::Creation,
+            Self::AboveReceipt(last) => stamp.seq <= last,
+        }
+    }
+}
+
+/// An event as HubSpot held it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Base {
+    /// Where its values lie.
+    pub position: BasePosition,
+    /// Its values.
+    pub fields: BaseFields,
+}
+
+/// What is known of an event that HubSpot may have held before.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum BaseState {
+    /// The event was made under this ledger's eyes, or HubSpot confirmed it: nothing else can be there.
+    #[default]
+    NotNeeded,
+    /// HubSpot is to be asked before the event is sent.
+    Unread {
+        /// Where the values will lie.
+        position: BasePosition,
+        /// The event is cancelled: it is asked about before others.
+        is_urgent: bool,
+    },
+    /// HubSpot held no such event: there is nothing to keep.
+    Absent,
+    /// HubSpot held the event so.
+    Read(Box<Base>),
+}
+
+impl BaseState {
+    /// HubSpot is to be asked.
+    #[must_use]
+    pub const fn unread(position: BasePosition) -> Self {
+        Self::Unread { position, is_urgent: false }
+    }
+
+    /// Whether HubSpot is to be asked before the event is sent.
+    #[must_use]
+    pub fn is_unread(&self) -> bool {
+        matches!(self, Self::Unread { .. })
+    }
+
+    /// What was read.
+    #[must_use]
+    pub fn base(&self) -> Option<&Base> {
+        match self {
+            Self::Read(base) => Some(base),
+            Self::NotNeeded | Self::Unread { .. } | Self::Absent => None,
+        }
+    }
+}
+
+/// The bases of a webinar's events.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct EventBases {
+    /// The base of an event that the ledger does not have yet.
+    pub of_new_event: BaseState,
+    /// The bases of the events that the ledger has, by external id.
+    pub known: BTreeMap<String, BaseState>,
+    /// What HubSpot holds of them as far as this ledger sent it.
+    pub held: HeldEvents,
+}
+
+impl EventBases {
+    /// The base of an event.
+    #[must_use]
+    pub fn of(&self, event: &ExternalEventId) -> &BaseState {
+        self.known.get(event.as_str()).unwrap_or(&self.of_new_event)
+    }
+}

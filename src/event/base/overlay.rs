@@ -1,0 +1,172 @@
+//! Writes what HubSpot held into the registers of a webinar, where it wins over what is there.
+
+use std::borrow::Cow;
+
+use super::{Base, BaseFields, BasePosition, EventBases};
+use crate::event::change::{EndTime, Shape};
+use crate::event::id::{ExternalEventId, ReceiptId, WebinarId};
+use crate::event::policy::RecurringMode;
+use crate::event::register::{Precedence, Register, Stamp};
+use crate::event::time::Millis;
+use crate::event::webinar::{Registers, Webinar};
+
+/// The stamp of a value where nothing else was written: earlier than every report.
+const EARLIEST: Stamp =
+    Stamp { precedence: Precedence::Report, at: Millis::new(0), seq: 0, place: 0 };
+/// No receipt has this id, so the values have no origin.
+const NO_RECEIPT: ReceiptId = ReceiptId::from_bytes([0; 16]);
+
+/// The webinar with what HubSpot held of its events. Only the fold sees it; it is never stored.
+#[must_use]
+pub fn overlay<'a>(
+    webinar: &'a Webinar,
+    id: &WebinarId,
+    recurring: RecurringMode,
+    bases: &EventBases,
+) -> Cow<'a, Webinar> {
+    if bases.known.values().all(|state| state.base().is_none()) {
+        return Cow::Borrowed(webinar);
+    }
+    let mut overlaid = webinar.clone();
+    if let Some(base) = base_of(bases, &ExternalEventId::for_webinar(id)) {
+        write_whole(&mut overlaid, recurring, base);
+    }
+    let whole = &overlaid.whole;
+    for (occurrence, own) in &mut overlaid.occurrences {
+        if let Some(base) = base_of(bases, &ExternalEventId::for_occurrence(id, occurrence)) {
+            Writer { position: base.position, own, whole: Some(whole) }.write(base);
+        }
+    }
+    Cow::Owned(overlaid)
+}
+
+fn base_of<'a>(bases: &'a EventBases, event: &ExternalEventId) -> Option<&'a Base> {
+    bases.known.get(event.as_str())?.base()
+}
+
+fn write_whole(webinar: &mut Webinar, recurring: RecurringMode, base: &Base) {
+    let is_series = webinar.shape.as_ref().is_some_and(|shape| shape.value == Shape::Series);
+    match (is_series, recurring) {
+        // The event of a whole that is a series now says nothing of its occurrences.
+        (true, RecurringMode::Occurrence) => return,
+        // Its times, and whether it is completed, follow from the occurrences.
+        (true, RecurringMode::Series) => {
+            let fields =
+                BaseFields { start: None, end: None, completed: false, ..base.fields.clone() };
+            let base = Base { fields, ..base.clone() };
+            Writer { position: base.position, own: &mut webinar.whole, whole: None }.write(&base);
+            return;
+        }
+        (false, RecurringMode::Occurrence | RecurringMode::Series) => {}
+    }
+    // That HubSpot holds the id says that it is a single event.
+    if webinar.shape.is_none() {
+        webinar.shape = Some(register(Shape::Single, EARLIEST));
+        webinar.was_whole = true;
+    }
+    Writer { position: base.position, own: &mut webinar.whole, whole: None }.write(base);
+}
+
+fn register<T>(value: T, stamp: Stamp) -> Register<T> {
+    Register { value, stamp, receipt: NO_RECEIPT }
+}
+
+/// Writes into the registers of one event.
+struct Writer<'a> {
+    position: BasePosition,
+    own: &'a mut Registers,
+    /// The registers of the series, where these are an occurrence's.
+    whole: Option<&'a Registers>,
+}
+
+impl Writer<'_> {
+    fn write(self, base: &Base) {
+        let fields = &base.fields;
+        let whole = self.whole;
+        let put = Put { position: self.position };
+        let own = self.own;
+        put.value(&mut own.name, whole.and_then(|w| w.name.as_ref()), fields.name.as_ref());
+        put.value(
+            &mut own.description,
+            whole.and_then(|w| w.description.as_ref()),
+            fields.description.as_ref(),
+        );
+        if let BasePosition::AboveReceipt(_) = self.position {
+            put.over_copy(own, whole, fields);
+        }
+        put.value(&mut own.start, None, fields.start.as_ref());
+        let length = fields.start.zip(fields.end).and_then(|(start, end)| {
+            let length = u64::try_from(end.get().saturating_sub(start.get())).ok()?;
+            Some(EndTime::After(length))
+        });
+        put.value(&mut own.end, whole.and_then(|w| w.end.as_ref()), length.as_ref());
+        if fields.cancelled {
+            let of_whole = whole.and_then(|w| w.cancelled.as_ref());
+            put.value(&mut own.cancelled, of_whole, Some(&true));
+        }
+        // Completed holds for the start beside it.
+        let start = own.start.as_ref();
+        if fields.completed
+            && start.map(|start| start.value) == fields.start
+            && own.completed.as_ref().is_none_or(|present| put.position.beats(&present.stamp))
+        {
+            let stamp = own.completed.as_ref().map(|present| present.stamp);
+            let stamp = stamp.max(start.map(|start| start.stamp)).unwrap_or(EARLIEST);
+            own.completed = Some(register(true, stamp));
+        }
+    }
+}
+
+struct Put {
+    position: BasePosition,
+}
+
+impl Put {
+    /// Writes over what a restored copy says of the fields of which a base otherwise only fills in what nobody says. The
+    /// link goes where the present one is.
+    fn over_copy(&self, own: &mut Registers, whole: Option<&Registers>, fields: &BaseFields) {
+        let said = |field: &Option<Register<String>>, of_whole: Option<&Register<String>>| {
+            let newest = [field.as_ref(), of_whole].into_iter().flatten().max_by_key(|r| r.stamp);
+            newest.is_some_and(|newest| !newest.value.is_empty())
+        };
+        let of_whole = whole.and_then(|whole| whole.organizer.as_ref());
+        if said(&own.organizer, of_whole) {
+            self.value(&mut own.organizer, of_whole, fields.organizer.as_ref());
+        }
+        let of_whole = whole.and_then(|whole| whole.event_type.as_ref());
+        if said(&own.event_type, of_whole) {
+            self.value(&mut own.event_type, of_whole, fields.event_type.as_ref());
+        }
+        let of_whole = whole.and_then(|whole| whole.registration_url.as_ref());
+        if said(&own.registration_url, of_whole) {
+            self.value(&mut own.registration_url, of_whole, fields.url.as_ref());
+        } else {
+            let of_whole = whole.and_then(|whole| whole.join_url.as_ref());
+            if said(&own.join_url, of_whole) {
+                self.value(&mut own.join_url, of_whole, fields.url.as_ref());
+            }
+        }
+        for (name, value) in &fields.custom {
+            let of_whole = whole.and_then(|whole| whole.custom.get(name));
+            let mut field = own.custom.remove(name);
+            if field.is_some() || of_whole.is_some() {
+                self.value(&mut field, of_whole, Some(value));
+            }
+            own.custom.extend(field.map(|field| (name.clone(), field)));
+        }
+    }
+
+    /// Writes a value where it wins over the present one. It takes the place of that write in the order.
+    fn value<T: Clone>(
+        &self,
+        own: &mut Option<Register<T>>,
+        whole: Option<&Register<T>>,
+        value: Option<&T>,
+    ) {
+        let Some(value) = value else { return };
+        let present = own.as_ref().map(|own| own.stamp).max(whole.map(|whole| whole.stamp));
+        if present.is_none_or(|present| self.position.beats(&present)) {
+            *own = Some(register(value.clone(), present.unwrap_or(EARLIEST)));
+        }
+    }
+}

@@ -1,0 +1,180 @@
+//! Which events are read at HubSpot before their first send, and what becomes of what was read.
+
+use std::time::Duration;
+
+use super::event_row::EventRow;
+use crate::event::{Base, BasePosition, BaseState, Gap, Millis, Webinar};
+use crate::ledger::{BaseReadOutcome, EventState};
+
+/// Creations shortly before the ledger's birth count as later: clocks differ.
+const GRACE: Duration = Duration::from_hours(1);
+
+/// The ages of a store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StoreAge {
+    /// When it was made.
+    pub born_at: Millis,
+    /// When a copy was last put into service.
+    pub restored_at: Option<Millis>,
+}
+
+/// The base of an event that the ledger does not have yet (M19): HubSpot is asked, unless the webinar was created while
+/// this ledger was watching.
+#[must_use]
+pub fn base_of_new_event(webinar: &Webinar, age: StoreAge) -> BaseState {
+    let was_watched = webinar.created_at.is_some_and(|created| {
+        created > age.born_at.minus(GRACE)
+            && age.restored_at.is_none_or(|restored| created > restored)
+    });
+    if was_watched { BaseState::NotNeeded } else { BaseState::unread(BasePosition::AboveCreation) }
+}
+
+/// The base of an event that the ledger has, now that this is known of its webinar: a creation may be heard of after
+/// other changes.
+#[must_use]
+pub fn base_of_known_event(known: &BaseState, of_new_event: &BaseState) -> BaseState {
+    match known {
+        BaseState::Unread { position: BasePosition::AboveCreation, .. }
+            if *of_new_event == BaseState::NotNeeded =>
+        {
+            BaseState::NotNeeded
+        }
+        BaseState::NotNeeded
+        | BaseState::Unread { .. }
+        | BaseState::Absent
+        | BaseState::Read(_) => known.clone(),
+    }
+}
+
+/// The row once its base was read. It is unchanged if nobody waits for the base any more.
+#[must_use]
+pub fn settle_base_read(row: EventRow, outcome: BaseReadOutcome) -> EventRow {
+    let BaseState::Unread { position, .. } = row.base else { return row };
+    match outcome {
+        BaseReadOutcome::Absent => EventRow { base: BaseState::Absent, ..row },
+        BaseReadOutcome::Found { fields, object_id } => EventRow {
+            base: BaseState::Read(Box::new(Base { position, fields: fields.cleaned() })),
+            object_id: object_id.or(row.object_id),
+            ..row
+        },
+    }
+}
+
+/// Reads of one webinar's events that share a fold: a fold reads and writes all its events, which are hundreds for a long
+/// series.
+const READS_PER_FOLD: usize = 32;
+
+/// Whether a webinar is folded now that a read was recorded, while so many of its events still wait for theirs. The last
+/// read always folds, so what was read never stays without effect.
+#[must_use]
+pub fn is_fold_due(unread: usize) -> bool {
+    unread.is_multiple_of(READS_PER_FOLD)
+}
+
+/// Whether an event waits for its base.
+#[must_use]
+pub fn waits_for_base(row: &EventRow) -> bool {
+    row.base.is_unread() && row.state == EventState::Incomplete
+}
+
+/// The row of an event in a copy that is put into service (M23).
+///
+/// What HubSpot holds is newer than what the copy holds of the receipts up to `last_receipt`. An event that HubSpot cannot know stays as it is.
+#[must_use]
+pub fn restore(row: EventRow, last_receipt: u64) -> EventRow {
+    let was_to_be_sent = match row.state {
+        EventState::Pending | EventState::Dead => true,
+        EventState::Delivered | EventState::Incomplete | EventState::Filtered => false,
+    };
+    if !was_to_be_sent && !row.may_be_known_to_hubspot() {
+        return row;
+    }
+    let restored = EventRow {
+        base: BaseState::unread(BasePosition::AboveReceipt(last_receipt)),
+        held_hash: None,
+        confirmed_hash: None,
+        sending_since: None,
+        resend_at: None,
+        not_before: None,
+        attempts: 0,
+        refused: None,
+        ..row
+    };
+    if was_to_be_sent {
+        EventRow {
+            state: EventState::Incomplete,
+            version: restored.version + 1,
+            input_hash: None,
+            gaps: vec![Gap::BaseUnread],
+            ..restored
+        }
+    } else {
+        restored
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::event_row::tests::{hash, pending};
+    use super::*;
+    use crate::event::BaseFields;
+
+    fn unread() -> BaseState {
+        BaseState::unread(BasePosition::AboveCreation)
+    }
+
+    #[test]
+    fn base_that_was_read_is_kept_with_its_position_and_the_record() {
+        let row = EventRow { base: unread(), ..pending("one") };
+        let fields = BaseFields { name: Some("Held".into()), ..BaseFields::default() };
+        let outcome = BaseReadOutcome::Found {
+            fields: Box::new(fields.clone()),
+            object_id: Some("42".into()),
+        };
+        let settled = settle_base_read(row.clone(), outcome.clone());
+        let base = Base { position: BasePosition::AboveCreation, fields };
+        assert_eq!(settled.base, BaseState::Read(Box::new(base)));
+        assert_eq!(settled.object_id.as_deref(), Some("42"));
+        assert_eq!(settle_base_read(row, BaseReadOutcome::Absent).base, BaseState::Absent);
+        let late = settle_base_read(pending("one"), outcome);
+        assert_eq!(late, pending("one"), "nobody waits for it");
+    }
+
+    #[test]
+    fn reads_of_one_webinar_share_a_fold_and_the_last_one_folds() {
+        let folds = (0..500).filter(|unread| is_fold_due(*unread)).count();
+        assert_eq!((folds, is_fold_due(0)), (16, true));
+    }
+
+    #[test]
+    fn creation_that_is_heard_of_late_makes_the_read_needless() {
+        assert_eq!(base_of_known_event(&unread(), &BaseState::NotNeeded), BaseState::NotNeeded);
+        assert_eq!(base_of_known_event(&unread(), &unread()), unread());
+        assert_eq!(
+            base_of_known_event(&BaseState::Absent, &BaseState::NotNeeded),
+            BaseState::Absent
+        );
+        let restored = BaseState::unread(BasePosition::AboveReceipt(3));
+        assert_eq!(base_of_known_event(&restored, &BaseState::NotNeeded), restored, "M23");
+    }
+
+    #[test]
+    fn restored_copy_has_no_confirmed_events() {
+        let delivered = EventRow {
+            state: EventState::Delivered,
+            confirmed_hash: Some(hash("one")),
+            held_hash: Some(hash("one")),
+            ..pending("one")
+        };
+        let base = BaseState::unread(BasePosition::AboveReceipt(9));
+        let restored = restore(delivered, 9);
+        assert_eq!((restored.state, &restored.base), (EventState::Delivered, &base));
+        assert_eq!((restored.held_hash, restored.confirmed_hash), (None, None));
+        let restored = restore(pending("one"), 9);
+        assert_eq!((restored.state, &restored.base), (EventState::Incomplete, &base));
+        assert_eq!((restored.input_hash, restored.version), (None, 2));
+        assert!(waits_for_base(&restored));
+        let unknown = EventRow { state: EventState::Incomplete, ..pending("one") };
+        assert_eq!(restore(unknown.clone(), 9), unknown);
+    }
+}

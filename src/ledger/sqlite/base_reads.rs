@@ -1,0 +1,76 @@
+//! Reading what HubSpot holds of events before their first send.
+
+use rusqlite::Connection;
+
+use super::event_rows::{self, event_key};
+use super::events;
+use super::statements::{Statements as _, sql_count};
+use super::transaction::{ReadTx, WriteTx};
+use crate::event::AccountName;
+use crate::ledger::rules::base::{self, StoreAge};
+use crate::ledger::rules::reconcile::ReconcileScope;
+use crate::ledger::{BaseRead, BaseReadOutcome, LedgerError};
+
+/// Claims the next event whose base is to be read.
+pub(super) fn claim(
+    tx: &ReadTx<'_>,
+    account: &AccountName,
+) -> Result<Option<BaseRead>, LedgerError> {
+    let claimed = tx.live.base_claims(account);
+    let next = tx.connection.all(
+        "SELECT id, hubspot, external_account_id, external_event_id FROM events
+         WHERE hubspot = ?1 AND state = 2 AND base_rank IS NOT NULL ORDER BY base_rank, id LIMIT ?2",
+        (account, sql_count(claimed.len() + 1)),
+        |row| Ok(BaseRead { id: row.get("id")?, key: event_key(row)? }),
+    )?;
+    let next = next.into_iter().find(|read| !claimed.contains(&read.id));
+    if let Some(read) = &next {
+        tx.live.claim_base(account, read.id);
+    }
+    Ok(next)
+}
+
+/// Whether the account has an event whose base is to be read.
+pub(super) fn has_unread(tx: &ReadTx<'_>, account: &AccountName) -> Result<bool, LedgerError> {
+    Ok(tx.connection.value(
+        "SELECT EXISTS (SELECT 1 FROM events
+             WHERE hubspot = ?1 AND state = 2 AND base_rank IS NOT NULL)",
+        [account],
+    )?)
+}
+
+/// Records what was read, and folds the event's webinar again, with what else was read of it.
+pub(super) fn settle(
+    tx: &mut WriteTx<'_>,
+    account: &AccountName,
+    read: &BaseRead,
+    outcome: BaseReadOutcome,
+) -> Result<(), LedgerError> {
+    // An event that was deleted meanwhile has nothing to record.
+    if let Some((_, before)) = event_rows::load(tx.connection, read.id)? {
+        let after = base::settle_base_read(before.clone(), outcome);
+        if after != before {
+            event_rows::store(tx.connection, read.id, &after)?;
+            let sql = "SELECT webinar FROM events WHERE id = ?1";
+            let webinar: i64 = tx.connection.value(sql, [read.id])?;
+            let unread: i64 = tx.connection.value(
+                "SELECT count(*) FROM events
+                 WHERE webinar = ?1 AND state = 2 AND base_rank IS NOT NULL",
+                [webinar],
+            )?;
+            if base::is_fold_due(usize::try_from(unread).unwrap_or(0)) {
+                events::refold(tx, webinar, ReconcileScope::All)?;
+            }
+        }
+    }
+    tx.effects.released_bases.push((account.clone(), read.id));
+    tx.effects.woken.insert(account.clone());
+    Ok(())
+}
+
+/// Reads the store's ages.
+pub(super) fn store_age(connection: &Connection) -> rusqlite::Result<StoreAge> {
+    connection
+        .prepare_cached("SELECT born_at, restored_at FROM store")?
+        .query_row((), |row| Ok(StoreAge { born_at: row.get(0)?, restored_at: row.get(1)? }))
+}

@@ -1,0 +1,150 @@
+//! Webinars from before the bridge: HubSpot is read before an event's first send (M19 to M22).
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use webinar_bridge::clock::{Clock as _, SystemClock};
+use webinar_bridge::sandbox::emulator::{EmulatorOperation, UpsertInput};
+
+use super::{FAST, generous};
+use crate::harness::eventually_within;
+use crate::harness::http::{request, scrape};
+use crate::harness::process::Setting;
+use crate::harness::zoom::{
+    ACCOUNT, Zoom, ago, created, payload, planned, updated, webhook, webinar, with,
+};
+
+fn now() -> i64 {
+    SystemClock.now().get()
+}
+
+/// An event of a bridge before this one, in full.
+fn held(id: &str, more: Value) -> UpsertInput {
+    let input = with(
+        json!({
+            "externalAccountId": ACCOUNT, "externalEventId": id,
+            "eventName": "Calm releases", "eventOrganizer": "Acme GmbH", "eventType": "WEBINAR",
+            "eventDescription": "How we release.", "eventUrl": "https://example.com/register",
+            "startDateTime": planned(0).to_string(), "endDateTime": planned(90).to_string(),
+            "customProperties": [{ "name": "seats", "value": "7" }],
+        }),
+        more,
+    );
+    serde_json::from_value(input).expect("valid")
+}
+
+fn calls(setting: &Setting, operation: EmulatorOperation) -> usize {
+    let emulator = setting.hubspot.emulator();
+    emulator.calls().iter().filter(|call| call.operation == Some(operation)).count()
+}
+
+fn deleted(id: u64, object: Value) -> Value {
+    let object = with(webinar(id, "Calm releases"), object);
+    payload(webhook("webinar.deleted", now(), object), json!({ "operation": "all" }))
+}
+
+/// A20: an empty ledger, and an update with topic, type and start.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn update_of_an_older_webinar_keeps_what_hubspot_holds() {
+    let setting = Setting::with(generous(), FAST, "");
+    setting.hubspot.emulator().hold(SystemClock.now(), held("1", json!({})));
+    let bridge = setting.start();
+    let changed =
+        json!({ "topic": "Calmer releases", "type": 5, "start_time": planned(10).to_string() });
+    Zoom::to(&bridge).story([updated(1, changed, now())]).await;
+    bridge.settled().await;
+    let expected = held(
+        "1",
+        json!({
+            "eventName": "Calmer releases",
+            "startDateTime": planned(10).to_string(), "endDateTime": planned(100).to_string(),
+        }),
+    );
+    assert_eq!(setting.event("1").input, expected);
+    assert_eq!((setting.event("1").writes, calls(&setting, EmulatorOperation::Read)), (2, 1));
+}
+
+/// A4b: the ledger has forgotten an event that was held; then the webinar is tidied up.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn deletion_of_a_forgotten_webinar_changes_nothing() {
+    let setting = Setting::with(generous(), FAST, "");
+    let times = json!({
+        "startDateTime": ago(90 * 24 * 60).to_string(), "endDateTime": ago(90 * 24 * 60 - 90).to_string(),
+        "eventCompleted": true,
+    });
+    setting.hubspot.emulator().hold(SystemClock.now(), held("1", times));
+    let before = setting.event("1").input;
+    let bridge = setting.start();
+    let object = json!({ "start_time": ago(90 * 24 * 60).to_string() });
+    Zoom::to(&bridge).story([deleted(1, object)]).await;
+    bridge.settled().await;
+    assert_eq!(calls(&setting, EmulatorOperation::Read), 1);
+    // The link and the duration are Zoom's own, which the deletion tells.
+    let mut after = setting.event("1").input;
+    after.event_url.clone_from(&before.event_url);
+    after.end_date_time = before.end_date_time;
+    assert_eq!(after, before);
+}
+
+/// A4: a webinar that nobody ever heard of.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn deletion_of_an_unknown_webinar_creates_nothing() {
+    let setting = Setting::with(generous(), FAST, "");
+    let bridge = setting.start();
+    let object = json!({ "start_time": ago(300 * 24 * 60).to_string() });
+    Zoom::to(&bridge).story([deleted(1, object)]).await;
+    bridge.settled().await;
+    assert_eq!(calls(&setting, EmulatorOperation::Read), 1);
+    assert!(setting.held().is_empty(), "{:?}", setting.held());
+}
+
+/// What was created under the bridge's eyes costs no read.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn webinars_created_under_the_bridges_eyes_are_never_read() {
+    let setting = Setting::with(generous(), FAST, "");
+    let bridge = setting.start();
+    let zoom = Zoom::to(&bridge);
+    let times = now();
+    zoom.story((1..=20).map(|id| created(id, "Calm releases", times))).await;
+    bridge.settled().await;
+    let agenda = json!({ "agenda": "How we release." });
+    zoom.story((1..=20).map(|id| updated(id, agenda.clone(), times + 1_000))).await;
+    bridge.settled().await;
+    assert_eq!(setting.held().len(), 20);
+    assert_eq!(calls(&setting, EmulatorOperation::Read), 0);
+}
+
+/// M22: a credential without the scope for reading pauses nothing.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn refused_read_holds_only_the_events_that_need_it() {
+    let setting = Setting::with(generous(), FAST, "");
+    setting.hubspot.emulator().set_read_status(Some(403));
+    setting.hubspot.emulator().hold(SystemClock.now(), held("1", json!({})));
+    let bridge = setting.start();
+    let zoom = Zoom::to(&bridge);
+    zoom.story([
+        updated(1, json!({ "topic": "Calmer releases" }), now()),
+        created(2, "Watched", now()),
+    ])
+    .await;
+    let waits = async || {
+        let status = request(&bridge.ops, "GET /api/v1/status", &[], &[]).await.expect("an answer");
+        let refused = &status.json()["accounts"][0]["reads_refused"];
+        refused.as_str().is_some_and(|text| text.contains("crm.objects.marketing_events.read"))
+    };
+    eventually_within(Duration::from_secs(20), "the status names the scope", waits).await;
+    let delivered = async || scrape(&bridge.ops).await.events("main", "delivered") == 1;
+    eventually_within(Duration::from_secs(20), "the other event is delivered", delivered).await;
+    let list = request(&bridge.ops, "GET /api/v1/events?state=incomplete", &[], &[]).await;
+    let gaps = list.expect("an answer").json()["events"][0]["gaps"].clone();
+    assert!(gaps.as_array().expect("gaps").contains(&json!("base_unread")), "{gaps}");
+    let paused = scrape(&bridge.ops).await.count("bridge_account_paused", &[("hubspot", "main")]);
+    assert_eq!((paused, setting.event("1").writes), (0, 1));
+    // Once it has the scope, the event follows.
+    setting.hubspot.emulator().set_read_status(None);
+    drop(bridge);
+    let bridge = setting.start();
+    bridge.settled().await;
+    let expected = held("1", json!({ "eventName": "Calmer releases" }));
+    assert_eq!(setting.event("1").input, expected);
+}

@@ -1,0 +1,234 @@
+//! Events that HubSpot may hold from before the ledger knew them (M19 to M22).
+
+use webinar_bridge::event::{BaseFields, Change, ChangeKind, Gap, Millis, WebinarFields};
+use webinar_bridge::ledger::{
+    BaseRead, BaseReadOutcome, BaseReads as _, ClaimRequest, EventState, EventSummary, Ledger,
+    NewReceipt, RecordResult,
+};
+
+use super::back_end::BackEnd;
+use super::contract::*;
+use super::{NOW, claim, confirmed, lease, settle};
+use crate::harness::build::{NOON, account, created, minutes, policies, receipt, renamed};
+use crate::harness::events::AllEvents as _;
+
+/// A webinar in full, of which nothing says when it was created.
+fn older(id: &str, name: &str, at: Millis) -> Change {
+    Change { kind: ChangeKind::Updated, created_at: None, ..created(id, name, at) }
+}
+
+async fn only_event<L: Ledger>(ledger: &L) -> EventSummary {
+    ledger.all_events().await.expect("events").remove(0)
+}
+
+async fn claim_read<L: Ledger>(ledger: &L) -> Option<BaseRead> {
+    ledger.claim_base_read(&lease(ledger).await).await.expect("it is read")
+}
+
+async fn settle_read<L: Ledger>(ledger: &L, read: &BaseRead, outcome: BaseReadOutcome) {
+    let lease = lease(ledger).await;
+    let recorded = ledger.settle_base_read(&lease, read, outcome).await.expect("it is stored");
+    assert_eq!(recorded, RecordResult::Recorded);
+}
+
+fn found(fields: BaseFields) -> BaseReadOutcome {
+    BaseReadOutcome::Found { fields: Box::new(fields), object_id: Some("42".into()) }
+}
+
+/// What HubSpot held of [`older`].
+fn held(name: &str) -> BaseFields {
+    BaseFields {
+        name: Some(name.into()),
+        organizer: Some("Acme GmbH".into()),
+        event_type: Some("WEBINAR".into()),
+        start: Some(minutes(24 * 60)),
+        end: Some(minutes(25 * 60)),
+        ..BaseFields::default()
+    }
+}
+
+/// M19, M21.
+pub(super) async fn event_of_an_older_webinar_waits_until_hubspot_was_asked<B: BackEnd>() {
+    let back_end = B::new();
+    let ledger = back_end.open(policies());
+    ledger.accept(receipt("a", vec![older("1", "One", NOON)])).await.expect("stored");
+    let event = only_event(&ledger).await;
+    assert_eq!((event.state, event.gaps), (EventState::Incomplete, vec![Gap::BaseUnread]));
+    assert!(claim(&ledger, NOW).await.is_empty());
+    assert!(ledger.has_base_reads(&account("main")).await.expect("read"), "there is work");
+    let read = claim_read(&ledger).await.expect("it is to be read");
+    assert_eq!(claim_read(&ledger).await, None, "it is being read");
+    ledger.release_base_read(&lease(&ledger).await, &read);
+    let read = claim_read(&ledger).await.expect("it is to be read again");
+    settle_read(&ledger, &read, BaseReadOutcome::Absent).await;
+    assert_eq!(claim_read(&ledger).await, None);
+    assert_eq!(claim(&ledger, NOW).await.len(), 1);
+}
+
+/// M19: not a single read for what was created while the ledger was watching.
+pub(super) async fn event_of_a_watched_creation_is_never_read<B: BackEnd>() {
+    let back_end = B::new();
+    let ledger = back_end.open(policies());
+    let shortly_before = minutes(-59);
+    let created = created("1", "One", shortly_before);
+    ledger.accept(receipt("a", vec![created])).await.expect("stored");
+    assert_eq!(claim_read(&ledger).await, None);
+    assert_eq!(claim(&ledger, NOW).await.len(), 1);
+}
+
+pub(super) async fn creation_that_is_heard_of_late_makes_the_read_needless<B: BackEnd>() {
+    let back_end = B::new();
+    let ledger = back_end.open(policies());
+    ledger.accept(receipt("a", vec![older("1", "New", minutes(2))])).await.expect("stored");
+    assert_eq!(only_event(&ledger).await.state, EventState::Incomplete);
+    ledger.accept(receipt("b", vec![created("1", "Old", minutes(1))])).await.expect("stored");
+    assert_eq!(claim_read(&ledger).await, None);
+    assert_eq!(only_event(&ledger).await.state, EventState::Pending);
+}
+
+/// A20.
+pub(super) async fn fields_that_hubspot_held_are_kept<B: BackEnd>() {
+    let back_end = B::new();
+    let ledger = back_end.open(policies());
+    ledger.accept(receipt("a", vec![renamed("1", "New", NOON)])).await.expect("stored");
+    let read = claim_read(&ledger).await.expect("it is to be read");
+    let fields = BaseFields { description: Some("Held".into()), ..held("Old") };
+    settle_read(&ledger, &read, found(fields)).await;
+    let event = only_event(&ledger).await;
+    assert_eq!((event.state, event.object_id.as_deref()), (EventState::Pending, Some("42")));
+    let input = event.input.expect("it is complete");
+    let input: serde_json::Value = serde_json::from_slice(&input).expect("JSON");
+    assert_eq!((&input["eventName"], &input["eventDescription"]), (&"New".into(), &"Held".into()));
+    assert_eq!(input["endDateTime"], minutes(25 * 60).to_string());
+    // What was read outlives the process, and later changes.
+    drop(ledger);
+    let ledger = back_end.open(policies());
+    ledger.accept(receipt("b", vec![renamed("1", "Newer", minutes(1))])).await.expect("stored");
+    let input = only_event(&ledger).await.input.expect("it is complete");
+    let input: serde_json::Value = serde_json::from_slice(&input).expect("JSON");
+    assert_eq!(
+        (&input["eventName"], &input["eventDescription"]),
+        (&"Newer".into(), &"Held".into())
+    );
+}
+
+/// M19: what follows being equal to what was read is confirmed without a send.
+pub(super) async fn event_that_hubspot_holds_as_it_is_is_not_sent<B: BackEnd>() {
+    let back_end = B::new();
+    let ledger = back_end.open(policies());
+    ledger.accept(receipt("a", vec![older("1", "One", NOON)])).await.expect("stored");
+    let read = claim_read(&ledger).await.expect("it is to be read");
+    settle_read(&ledger, &read, found(held("One"))).await;
+    let event = only_event(&ledger).await;
+    assert_eq!((event.state, event.confirmed_at), (EventState::Delivered, Some(NOON)));
+    assert!(claim(&ledger, NOW).await.is_empty());
+    ledger.accept(receipt("b", vec![renamed("1", "Two", minutes(1))])).await.expect("stored");
+    assert_eq!(claim(&ledger, NOW).await.len(), 1, "a change is sent");
+}
+
+pub(super) async fn cancelled_events_are_read_first<B: BackEnd>() {
+    let back_end = B::new();
+    let ledger = back_end.open(policies());
+    let off = WebinarFields { cancelled: Some(true), ..WebinarFields::default() };
+    let cancelled = Change { whole: off, kind: ChangeKind::Cancelled, ..renamed("3", "", NOON) };
+    for (seed, change) in
+        [("1", older("1", "One", NOON)), ("2", older("2", "Two", NOON)), ("3", cancelled)]
+    {
+        ledger.accept(receipt(seed, vec![change])).await.expect("stored");
+    }
+    let mut order = Vec::new();
+    while let Some(read) = claim_read(&ledger).await {
+        order.push(read.key.external_event_id.as_str().to_owned());
+    }
+    assert_eq!(order, ["3", "1", "2"]);
+}
+
+/// A4: a cancellation alone makes no event.
+pub(super) async fn cancellation_of_an_unknown_webinar_makes_no_event<B: BackEnd>() {
+    let back_end = B::new();
+    let ledger = back_end.open(policies());
+    let off =
+        Change { kind: ChangeKind::Cancelled, created_at: None, ..created("1", "Unknown", NOON) };
+    ledger.accept(receipt("a", vec![off])).await.expect("stored");
+    let read = claim_read(&ledger).await.expect("HubSpot may hold it");
+    settle_read(&ledger, &read, BaseReadOutcome::Absent).await;
+    assert!(claim(&ledger, NOW).await.is_empty());
+    let event = only_event(&ledger).await;
+    assert_eq!((event.state, event.gaps), (EventState::Incomplete, vec![Gap::FullPicture]));
+}
+
+/// M21: what is over is made only of an answer of the platform's API.
+pub(super) async fn past_webinar_is_made_only_of_an_answer<B: BackEnd>() {
+    for is_answer in [false, true] {
+        let back_end = B::new();
+        back_end.clock().set(minutes(30 * 60));
+        let ledger = back_end.open(policies());
+        let past = Change { is_answer, ..older("1", "One", minutes(30 * 60)) };
+        let late = NewReceipt { received_at: minutes(30 * 60), ..receipt("a", vec![past]) };
+        ledger.accept(late).await.expect("stored");
+        let read = claim_read(&ledger).await.expect("HubSpot may hold it");
+        settle_read(&ledger, &read, BaseReadOutcome::Absent).await;
+        assert_eq!(claim(&ledger, NOW).await.len(), usize::from(is_answer), "{is_answer}");
+    }
+}
+
+pub(super) async fn read_under_a_lost_lease_records_nothing<B: BackEnd>() {
+    let back_end = B::new();
+    let ledger = back_end.open(policies());
+    ledger.accept(receipt("a", vec![older("1", "One", NOON)])).await.expect("stored");
+    let lost = lease(&ledger).await;
+    let read = ledger.claim_base_read(&lost).await.expect("read").expect("it is to be read");
+    if !back_end.take_lease_away(&ledger, &account("main")) {
+        return;
+    }
+    let recorded = ledger.settle_base_read(&lost, &read, BaseReadOutcome::Absent).await;
+    assert_eq!(recorded.expect("an answer"), RecordResult::LeaseLost);
+    assert_eq!(only_event(&ledger).await.gaps, [Gap::BaseUnread]);
+    back_end.give_lease_back(&ledger, &account("main"));
+    assert!(claim_read(&ledger).await.is_some(), "its claim ended with the lease");
+}
+
+/// A19, M23: HubSpot is newer than a copy that is put back.
+pub(super) async fn restored_copy_reads_what_hubspot_holds_before_it_sends<B: BackEnd>() {
+    let back_end = B::new();
+    let ledger = back_end.open(policies());
+    ledger.accept(receipt("a", vec![created("1", "One", NOON)])).await.expect("stored");
+    ledger.accept(receipt("b", vec![created("2", "Two", NOON)])).await.expect("stored");
+    let batch = claim(&ledger, ClaimRequest { limit: 1, ..NOW }).await;
+    settle(&ledger, &batch, confirmed).await;
+    ledger.close().await;
+    drop(ledger);
+    back_end.mark_copy();
+    let ledger = back_end.open(policies());
+    // The second was never sent, and the original may have sent it since.
+    let read = claim_read(&ledger).await.expect("it is to be read");
+    assert_eq!(read.key.external_event_id.as_str(), "2");
+    settle_read(&ledger, &read, BaseReadOutcome::Absent).await;
+    assert_eq!(claim(&ledger, NOW).await.len(), 1);
+    assert_eq!(claim_read(&ledger).await, None, "nothing changed of the first");
+    let renamed = NewReceipt {
+        received_at: minutes(1),
+        ..receipt("c", vec![renamed("1", "Newer", minutes(1))])
+    };
+    ledger.accept(renamed).await.expect("stored");
+    let read = claim_read(&ledger).await.expect("it is to be read");
+    let fields = BaseFields {
+        description: Some("Since the copy".into()),
+        cancelled: true,
+        ..held("Renamed since the copy")
+    };
+    settle_read(&ledger, &read, found(fields)).await;
+    let page = ledger.all_events().await.expect("events");
+    let event = page.into_iter().find(|event| event.key == read.key).expect("it is there");
+    let input: serde_json::Value =
+        serde_json::from_slice(&event.input.expect("complete")).expect("JSON");
+    assert_eq!((&input["eventName"], &input["eventCancelled"]), (&"Newer".into(), &true.into()));
+    assert_eq!(input["eventDescription"], "Since the copy");
+    // Once: what is created from now on is not read.
+    drop(ledger);
+    back_end.clock().set(minutes(5));
+    let ledger = back_end.open(policies());
+    let watched = created("3", "Three", minutes(4));
+    ledger.accept(receipt("d", vec![watched])).await.expect("stored");
+    assert_eq!(claim_read(&ledger).await, None);
+}
