@@ -3,13 +3,15 @@
 mod reference;
 mod times;
 
+use std::time::Duration;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
 use webinar_bridge::event::Millis;
 
 use super::{hmac_sha256, open_api, send, status_of};
-use crate::harness::eventually;
+use crate::harness::eventually_within;
 use crate::harness::process::{Bridge, Setting};
 use crate::harness::zoom::{at, planned, seconds};
 
@@ -282,7 +284,10 @@ async fn webhook_with_published_keys_is_answered_503_until_they_are_fetched() {
 
     let set = serde_json::from_str(include_str!("../../fixtures/jwt/ec.jwks.json"));
     publisher.answer("/keys", set.expect("JSON"));
-    eventually("the keys are fetched", async || status(&bridge, &bearer("one")).await == 200).await;
+    // On a busy machine several tries fail before, and each waits longer.
+    let minutes = Duration::from_mins(3);
+    let accepted = async || status(&bridge, &bearer("one")).await == 200;
+    eventually_within(minutes, "the keys are fetched", accepted).await;
     bridge.settled().await;
     assert_eq!(setting.held_of("t")["t-1"].input.event_name, "With a token");
     // The keys were fetched less than a minute ago, so an unknown key is refused at once.
