@@ -7,6 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::account::{DeliveryAccount, RECORD_RETRY};
 use super::assess::bisect::{Bisection, Way};
+use super::assess::probes::RefusedEvent;
 use super::assess::{Assessment, EventOutcome, Report, alike, assess, release};
 use super::single;
 use crate::event::{StatusChange, StatusUpdate};
@@ -88,7 +89,8 @@ pub async fn deliver(
                 answer
             }
         };
-        let _in_order = if answer.outcome.is_single_refusal() {
+        let waits = account.evidence().probes.has_accused();
+        let _in_order = if waits || answer.outcome.is_single_refusal() {
             Some(account.refusals_in_order.lock().await)
         } else {
             None
@@ -139,6 +141,27 @@ fn settlements(outcomes: Vec<EventOutcome>) -> Vec<Settlement> {
 }
 
 impl Unsettled<'_> {
+    /// Events that were refused are dead letters after all: HubSpot takes others.
+    async fn uphold(&self, upheld: Vec<RefusedEvent>) {
+        let Some((_, refusal)) = upheld.last() else { return };
+        let account = self.account;
+        tracing::warn!(
+            hubspot.account = %account.name,
+            events = upheld.len(),
+            hubspot.category = refusal.category,
+            hubspot.message = refusal.message,
+            "HubSpot takes another event, so it refused these for what they are; they are dead letters until they change"
+        );
+        for (_, refusal) in &upheld {
+            account.metrics.event_dead(&account.name, &refusal.category);
+        }
+        let settlement = |(event, refusal)| Settlement {
+            event,
+            outcome: DeliveryOutcome::RefusalUpheld(refusal),
+        };
+        account.settle(&self.lease, upheld.into_iter().map(settlement).collect()).await;
+    }
+
     /// Carries out an assessment. Its status holds before its events are free, so that none is claimed against an older
     /// status.
     async fn carry_out(&mut self, assessment: Assessment) -> ControlFlow<()> {
@@ -146,6 +169,7 @@ impl Unsettled<'_> {
             status,
             outcomes,
             revoked,
+            upheld,
             confirmed,
             next,
             suspects,
@@ -154,6 +178,8 @@ impl Unsettled<'_> {
         } = assessment;
         let account = self.account;
         let flow = self.parts.advance(confirmed, next);
+        // Before the pause ends, so that they are not sent again.
+        self.uphold(upheld).await;
         if let Some(change) = status {
             let is_recovery = matches!(change, StatusChange::Recovered { .. });
             let update = account.update_status(change).await;
@@ -186,6 +212,8 @@ impl Unsettled<'_> {
 /// Counts a confirmed event, and counts and logs a refused one.
 fn count_outcome(account: &DeliveryAccount, EventOutcome { event, outcome }: &EventOutcome) {
     match outcome {
+        // A witness was confirmed and counted before.
+        DeliveryOutcome::Confirmed { .. } if event.is_witness => {}
         DeliveryOutcome::Confirmed { .. } => {
             let age = account.clock.now().since(event.pending_since);
             account.metrics.event_delivered(&account.name, age);
@@ -204,6 +232,7 @@ fn count_outcome(account: &DeliveryAccount, EventOutcome { event, outcome }: &Ev
         }
         DeliveryOutcome::AlreadyConfirmed
         | DeliveryOutcome::RefusalRevoked
+        | DeliveryOutcome::RefusalUpheld(_)
         | DeliveryOutcome::NotApplied
         | DeliveryOutcome::Ambiguous
         | DeliveryOutcome::RetryCounted { .. }

@@ -253,17 +253,22 @@ impl AccountWorker {
         if in_flight >= concurrency {
             return Err(Wait::until(None));
         }
-        let (batch_size, (first, last)) = {
-            let evidence = account.evidence();
+        let is_probing = status.is_paused_for(PauseReason::Refused);
+        let (probe, batch_size, (first, last)) = {
+            let mut evidence = account.evidence();
+            if !is_probing {
+                evidence.probes.record_resumed();
+            }
+            let probe = is_probing.then(|| evidence.probes.next());
             let poison_events = &evidence.poison_events;
-            (poison_events.batch_size(), poison_events.alone(!is_failing, Instant::now()))
+            (probe, poison_events.batch_size(), poison_events.alone(!is_failing, Instant::now()))
         };
         let ignored = status.batches_ignored;
         let singly = ignored.is_some_and(|it| !it.is_try_due(account.clock.now()));
         let limit = if status.paused.is_some() || singly { 1 } else { batch_size };
         let linger = if draining { Duration::ZERO } else { account.settings.max_linger };
         let permit = self.reserve_permit()?;
-        let request = ClaimRequest { limit, linger, first, last };
+        let request = ClaimRequest { limit, linger, first, last, probe };
         let claimed = account.ledger.claim(&lease, request).await;
         match claimed.map_err(|error| self.log_failure(&error, UNREADABLE))? {
             ClaimResult::Batch(batch) => {
@@ -273,7 +278,13 @@ impl AccountWorker {
                 if batch.is_empty() {
                     return Ok(NextAction::Repeat);
                 }
-                account.evidence().poison_events.record_sent(&batch);
+                {
+                    let mut evidence = account.evidence();
+                    evidence.poison_events.record_sent(&batch);
+                    if let ([probe], true) = (batch.as_slice(), is_probing) {
+                        evidence.probes.record_sent(probe);
+                    }
+                }
                 if singly {
                     return Ok(NextAction::SendBatch(lease, Bisection::singles(batch), permit));
                 }

@@ -56,7 +56,7 @@ pub use intake::{
 };
 pub use outbox::{
     ClaimRequest, ClaimResult, ClaimedEvent, DeliveryOutcome, EventVersion, InputHash, Lease,
-    Outbox, RecordResult, Settlement,
+    Outbox, Probe, ProbeKind, RecordResult, Settlement,
 };
 pub use rebuild::{
     RebuildRequest, RebuildResult, Rebuilds, RebuiltWebinar, WebinarKey, WebinarState,

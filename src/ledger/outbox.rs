@@ -1,6 +1,6 @@
 //! Sending to HubSpot: claiming pending events, noting attempts, recording their outcomes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 use tokio::sync::Notify;
 
 use super::LedgerError;
-use crate::event::{AccountName, EventKey, HubspotRefusal, Millis};
+use crate::event::{AccountName, EventKey, ExternalAccountId, HubspotRefusal, Millis};
 
 /// The queue of pending events, as the one process that delivers an account uses it.
 #[async_trait]
@@ -100,6 +100,31 @@ pub struct ClaimRequest {
     pub first: Vec<i64>,
     /// Events to send only when no other can be sent, in this order, each in a batch of its own.
     pub last: Vec<i64>,
+    /// The account refuses everything: one event probes it, and the rest of the terms does not count.
+    pub probe: Option<Probe>,
+}
+
+/// A probe of an account that refuses everything.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Probe {
+    /// The kind of event that is sent, if there is one; else any pending event.
+    pub kind: ProbeKind,
+    /// The events that were refused so far.
+    pub refused: BTreeSet<i64>,
+    /// The external account of the pending event that was sent last. The accounts take turns.
+    pub last_account: Option<ExternalAccountId>,
+}
+
+/// The kind of event that probes an account.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ProbeKind {
+    /// An event that HubSpot confirmed and that did not change since, sent again as it was: if HubSpot takes it, the
+    /// account works.
+    Witness,
+    /// A pending event that was not refused.
+    NeverRefused,
+    /// A pending event that was refused.
+    Refused,
 }
 
 impl ClaimRequest {
@@ -209,9 +234,17 @@ pub struct ClaimedEvent {
     /// HubSpot confirmed this very state last, and nothing was sent since: settle it as
     /// [`DeliveryOutcome::AlreadyConfirmed`].
     pub already_confirmed: bool,
+    /// It is no pending event: it is sent again as it was, to see whether the account works ([`ProbeKind::Witness`]).
+    pub is_witness: bool,
 }
 
 impl ClaimedEvent {
+    /// The event as a witness: it is sent although HubSpot confirmed it.
+    #[must_use]
+    pub fn as_witness(self) -> Self {
+        Self { already_confirmed: false, is_witness: true, ..self }
+    }
+
     /// The claimed version, for settling it.
     #[must_use]
     pub fn event_version(&self) -> EventVersion {
@@ -242,6 +275,9 @@ pub enum DeliveryOutcome {
     AlreadyConfirmed,
     /// It was refused before, and the refusal was the account's fault: pending again, unless it changed since.
     RefusalRevoked,
+    /// It was refused before, that refusal was revoked, and HubSpot takes other events: a dead letter after all, unless
+    /// it changed since, is on its way again, or was made pending by an operator.
+    RefusalUpheld(HubspotRefusal),
     /// The account could not apply it, and certainly did not.
     NotApplied,
     /// It is unknown whether HubSpot applied it, or still will.

@@ -31,8 +31,13 @@ async fn what_is_settled_while_somebody_looks_is_not_claimed_again() {
         accepted.expect("no panic").expect("stored");
     }
     let lease = ledger.acquire_lease(&account("main")).await.expect("known").expect("free");
-    let ask =
-        ClaimRequest { limit: 1, linger: Duration::ZERO, first: Vec::new(), last: Vec::new() };
+    let ask = ClaimRequest {
+        limit: 1,
+        linger: Duration::ZERO,
+        first: Vec::new(),
+        last: Vec::new(),
+        probe: None,
+    };
     let mut claims: BTreeMap<String, u32> = BTreeMap::new();
     let mut settling = JoinSet::new();
     loop {

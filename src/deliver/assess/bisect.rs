@@ -189,15 +189,15 @@ impl Bisection {
         self.stack.extend(events.into_iter().rev().map(single));
     }
 
-    /// Puts the first half on top of the second. If one of them holds a bad event, the second does once the first was
+    /// Puts the first half on top of the second, both sent as the part was: none is sent once more a second time. If one of them holds a bad event, the second does once the first was
     /// confirmed whole.
     fn push_halves(&mut self, part: BatchPart) {
-        let BatchPart { mut events, outcome_unknown, has_bad_event, .. } = part;
+        let BatchPart { mut events, outcome_unknown, has_bad_event, way, .. } = part;
         let second = events.split_off(events.len().div_ceil(2));
         let half = |events, has_bad_event| BatchPart {
             outcome_unknown,
             has_bad_event,
-            ..BatchPart::new(events)
+            ..BatchPart::new(events).by(way)
         };
         let halves = [half(second, has_bad_event), half(events, false)];
         self.stack.extend(halves.into_iter().filter(|part| !part.events.is_empty()));

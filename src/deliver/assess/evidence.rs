@@ -3,6 +3,7 @@
 use super::concurrency::Concurrency;
 use super::missing_results::MissingResults;
 use super::poison_events::PoisonEvents;
+use super::probes::{Probes, RefusedEvent};
 use super::refusal_streak::{Blame, RefusalStreak};
 use super::silent_batches::SilentBatches;
 use crate::event::{AccountStatus, HubspotRefusal, PauseReason};
@@ -19,6 +20,8 @@ pub struct Evidence {
     pub silent_batches: SilentBatches,
     /// Events that make calls fail, and the size of the next batch.
     pub poison_events: PoisonEvents,
+    /// The probes while the account refuses everything.
+    pub probes: Probes,
     /// The number of calls in flight.
     pub concurrency: Concurrency,
 }
@@ -32,15 +35,17 @@ impl Evidence {
             missing_results: MissingResults::default(),
             silent_batches: SilentBatches::default(),
             poison_events: PoisonEvents::new(max_batch),
+            probes: Probes::default(),
             concurrency: Concurrency::new(max_in_flight),
         }
     }
 
-    /// HubSpot confirmed these events.
-    pub fn record_accepted(&mut self, events: &[i64]) {
+    /// HubSpot confirmed these events. Returns the refusals of others that are upheld by it.
+    pub fn record_accepted(&mut self, events: &[i64]) -> Vec<RefusedEvent> {
         self.refusal_streak.clear();
         self.missing_results.record_accepted(events);
         self.poison_events.record_accepted(events);
+        self.probes.record_accepted()
     }
 
     /// Records the refusal of a single event and decides on its cause.
@@ -51,7 +56,11 @@ impl Evidence {
         status: &AccountStatus,
     ) -> Blame {
         let paused = status.is_paused_for(PauseReason::Refused);
-        self.refusal_streak.record_refusal(event, refusal, paused)
+        let blame = self.refusal_streak.record_refusal(event, refusal, paused);
+        if let Blame::Account(earlier) = &blame {
+            self.probes.record_refusal(event, refusal, earlier);
+        }
+        blame
     }
 
     /// Adapts the number of calls in flight to the time of HubSpot's answers, and to its failures to answer.

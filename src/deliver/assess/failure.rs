@@ -52,11 +52,14 @@ pub fn from_unconfirmed(detail: &str, random: u32) -> AccountFailure {
 
 /// The failure of an account that refuses everything for the same reason: no event is blamed, and one event at a time
 /// probes the account.
+///
+/// The first probe leaves at once, since it may show that the account works.
 #[must_use]
-pub fn from_refusals(reason: &str) -> AccountFailure {
+pub fn from_refusals(reason: &str, is_probed: bool) -> AccountFailure {
+    let wait = if is_probed { PAUSE_PROBE } else { Duration::ZERO };
     AccountFailure {
         pause: Some((PauseReason::Refused, reason.to_owned())),
-        wait: RetryWait::Fixed(PAUSE_PROBE),
+        wait: RetryWait::Fixed(wait),
         error: reason.to_owned(),
     }
 }

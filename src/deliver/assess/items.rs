@@ -28,8 +28,9 @@ pub(super) fn assess_items(
     let SortedItems { counts, confirmed, in_progress, mut outcomes, mut unconfirmed } = sorted;
     let accepted = !confirmed.is_empty();
     let mut ignores_batches = None;
+    let mut upheld = Vec::new();
     if accepted {
-        evidence.record_accepted(&confirmed);
+        upheld = evidence.record_accepted(&confirmed);
         if way != Way::Single {
             evidence.silent_batches.record_work();
             ignores_batches = status.batches_ignored.map(|_| false);
@@ -75,7 +76,7 @@ pub(super) fn assess_items(
         Some((event, ..)) => {
             let mut events: Vec<_> = unconfirmed.into_iter().map(|(event, ..)| event).collect();
             events.push(event);
-            next = NextPart::Halves(BatchPart::unconfirmed(events));
+            next = NextPart::Halves(BatchPart::unconfirmed(events).by(way));
         }
     }
     let status = match &confirmed_nothing {
@@ -89,6 +90,7 @@ pub(super) fn assess_items(
     Assessment {
         status,
         outcomes,
+        upheld,
         confirmed: counts.confirmed_share(),
         next: if confirmed_nothing.is_some() { NextPart::Stop { released: None } } else { next },
         suspects,

@@ -3,6 +3,7 @@
 //! * [`bisect`]: the parts of a batch that are still to be sent.
 //! * [`evidence`]: the evidence of earlier answers, by which the account or an event is blamed.
 //! * `items`: assesses an answer that HubSpot gave event by event.
+//! * [`probes`]: the events that probe an account which refuses everything.
 //! * [`failure`]: derives the account's failure from a failed or unhelpful answer.
 //!
 //! Promises: each event of the part is settled, sent again in a half, or released, exactly once; an event is sent at
@@ -15,6 +16,7 @@ pub mod failure;
 mod items;
 pub mod missing_results;
 pub mod poison_events;
+pub mod probes;
 pub mod refusal_streak;
 pub mod silent_batches;
 #[cfg(test)]
@@ -28,6 +30,7 @@ use crate::ledger::{ClaimedEvent, DeliveryOutcome, EventVersion};
 use bisect::{BatchPart, Confirmed, NextPart};
 use evidence::Evidence;
 use items::assess_items;
+use probes::RefusedEvent;
 use refusal_streak::Blame;
 
 /// How long an event waits after it was tried while its account refused everything.
@@ -42,6 +45,8 @@ pub struct Assessment {
     pub outcomes: Vec<EventOutcome>,
     /// Events that were settled as refused before, and are pending again: the account refuses everything.
     pub revoked: Vec<EventVersion>,
+    /// Events whose refusals were revoked, and that are dead letters after all: HubSpot takes others.
+    pub upheld: Vec<RefusedEvent>,
     /// The extent to which HubSpot confirmed the part.
     pub confirmed: Confirmed,
     /// The next part of the batch.
@@ -126,7 +131,8 @@ pub fn assess(
             if let ([event], [ItemVerdict::Refused(refusal)]) = (&*part.events, &*items)
                 && let Blame::Account(revoked) = evidence.blame(event, refusal, status)
             {
-                return assess_refusing_account(part, revoked, refusal, now);
+                let is_probed = !evidence.probes.is_first();
+                return assess_refusing_account(part, revoked, refusal, is_probed, now);
             }
             let context = AnswerContext { status, daily_remaining, now, random };
             assess_items(evidence, items, part, &context)
@@ -161,20 +167,23 @@ fn assess_error(
 /// The account refuses every event for the same reason, so none of them is bad.
 fn assess_refusing_account(
     part: BatchPart,
-    revoked: Vec<EventVersion>,
+    revoked: Vec<RefusedEvent>,
     refusal: &HubspotRefusal,
+    is_probed: bool,
     now: Millis,
 ) -> Assessment {
-    let failure = failure::from_refusals(&refusal.message);
+    let failure = failure::from_refusals(&refusal.message, is_probed);
     // If this event is bad after all, the next probe uses another one.
-    let outcome = DeliveryOutcome::RetryUncounted {
-        not_before: now.plus(REFUSED_PROBE_RETRY),
-        reason: refusal.message.clone(),
+    let outcome = if part.events.iter().any(|event| event.is_witness) {
+        DeliveryOutcome::NotApplied
+    } else {
+        let not_before = now.plus(REFUSED_PROBE_RETRY);
+        DeliveryOutcome::RetryUncounted { not_before, reason: refusal.message.clone() }
     };
     Assessment {
         status: Some(StatusChange::Failed { failure, daily_remaining: None }),
         outcomes: alike(part.events, &outcome),
-        revoked,
+        revoked: revoked.into_iter().map(|(event, _)| event).collect(),
         next: NextPart::Stop { released: None },
         report: Report::RefusesEverything(refusal.clone()),
         ..Assessment::default()

@@ -140,8 +140,13 @@ mod tests {
         now: Instant,
     ) -> Vec<i64> {
         let (first, last) = poison.alone(is_healthy, now);
-        let request =
-            ClaimRequest { limit: poison.batch_size(), linger: Duration::ZERO, first, last };
+        let request = ClaimRequest {
+            limit: poison.batch_size(),
+            linger: Duration::ZERO,
+            first,
+            last,
+            probe: None,
+        };
         let sent = request.select(events(free), |claimed| claimed.id);
         poison.record_sent(&sent);
         ids(&sent)

@@ -1,7 +1,8 @@
 //! Distinguishes an account that refuses everything from single bad events.
 
+use super::probes::RefusedEvent;
 use crate::event::HubspotRefusal;
-use crate::ledger::{ClaimedEvent, EventVersion};
+use crate::ledger::ClaimedEvent;
 
 /// The number of single events in a row that are refused for the same reason, with none accepted between, before the
 /// account is blamed.
@@ -11,7 +12,7 @@ const MAX_STREAK: usize = 20;
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RefusalStreak {
     reason: Option<(u16, String, String)>,
-    events: Vec<EventVersion>,
+    events: Vec<RefusedEvent>,
 }
 
 /// The cause of a refusal.
@@ -20,7 +21,7 @@ pub enum Blame {
     /// The event.
     Event,
     /// The account. The earlier refusals of these events are revoked.
-    Account(Vec<EventVersion>),
+    Account(Vec<RefusedEvent>),
 }
 
 impl RefusalStreak {
@@ -45,7 +46,7 @@ impl RefusalStreak {
             return Blame::Account(Vec::new());
         }
         if self.events.len() + 1 < MAX_STREAK {
-            self.events.push(claimed.event_version());
+            self.events.push((claimed.event_version(), refusal.clone()));
             return Blame::Event;
         }
         Blame::Account(std::mem::take(&mut self.events))
@@ -66,7 +67,8 @@ mod tests {
         let mut streak = RefusalStreak::default();
         assert!(refuse(&mut streak, 0..19, "no").iter().all(|blame| *blame == Blame::Event));
         let last = streak.record_refusal(&claimed(19), &refusal("no"), false);
-        assert_eq!(last, Blame::Account((0..19).map(|id| claimed(id).event_version()).collect()));
+        let earlier = (0..19).map(|id| (claimed(id).event_version(), refusal("no"))).collect();
+        assert_eq!(last, Blame::Account(earlier));
     }
 
     #[test]

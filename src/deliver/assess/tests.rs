@@ -30,6 +30,7 @@ pub(super) fn claimed(id: i64) -> ClaimedEvent {
         input: [].into(),
         input_hash: InputHash::from_input(b""),
         already_confirmed: false,
+        is_witness: false,
     }
 }
 

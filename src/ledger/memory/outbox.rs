@@ -9,11 +9,12 @@ use super::MemoryLedger;
 use super::state::{MemoryEvent, State};
 use crate::event::{AccountName, AccountStatus, Millis, StatusChange, StatusUpdate};
 use crate::ledger::rules::choose_batch::{BatchCandidate, BatchChoice, choose_batch};
+use crate::ledger::rules::choose_probe::{ProbeCandidate, ProbeChoice, choose_probe};
 use crate::ledger::rules::settle::{self, SettledEvent, ends_claim};
 use crate::ledger::rules::timers::ends_waits;
 use crate::ledger::{
-    AccountStatuses, ClaimRequest, ClaimResult, ClaimedEvent, EventVersion, LONGEST_WAIT, Lease,
-    LedgerError, Outbox, RecordResult, Settlement,
+    AccountStatuses, ClaimRequest, ClaimResult, ClaimedEvent, EventState, EventVersion,
+    LONGEST_WAIT, Lease, LedgerError, Outbox, RecordResult, Settlement,
 };
 
 #[async_trait]
@@ -36,6 +37,32 @@ impl Outbox for MemoryLedger {
             .filter(|(id, event)| is_ready(event, now) && !live.is_claimed(account, *id))
             .collect();
         ready.sort_by_key(|(id, event)| (event.row.pending_since, *id));
+        if let Some(probe) = &request.probe {
+            let candidates = ready.iter().map(|(id, event)| ProbeCandidate {
+                id: *id,
+                account: event.key.external_account_id.clone(),
+                pending_since: event.row.pending_since,
+            });
+            let witnesses: Vec<i64> = state
+                .events
+                .iter()
+                .rev()
+                .filter(|(id, event)| is_witness(event, account) && !live.is_claimed(account, **id))
+                .map(|(id, _)| *id)
+                .collect();
+            let chosen = choose_probe(&witnesses, &candidates.collect::<Vec<_>>(), probe);
+            let of = |id| claimed(id, state.events.get(&id)?);
+            let event = match chosen {
+                Some(ProbeChoice::Pending(id)) => of(id),
+                Some(ProbeChoice::Witness(id)) => of(id).map(ClaimedEvent::as_witness),
+                None => None,
+            };
+            if let Some(event) = event {
+                live.claim(account, std::slice::from_ref(&event));
+                return Ok(ClaimResult::Batch(vec![event]));
+            }
+            ready.clear();
+        }
         let candidates = ready.iter().map(|(id, event)| BatchCandidate {
             id: *id,
             external_event_id: event.key.external_event_id.clone(),
@@ -137,6 +164,13 @@ fn is_ready(event: &MemoryEvent, now: Millis) -> bool {
     event.row.not_before.is_none_or(|at| at <= now || at > now.plus(LONGEST_WAIT))
 }
 
+/// Whether HubSpot confirmed the event as it is.
+fn is_witness(event: &MemoryEvent, account: &AccountName) -> bool {
+    event.key.hubspot == *account
+        && event.row.state == EventState::Delivered
+        && event.row.confirmed_hash == event.row.input_hash
+}
+
 fn claimed(id: i64, event: &MemoryEvent) -> Option<ClaimedEvent> {
     let MemoryEvent { key, row, input, .. } = event;
     let input_hash = row.input_hash?;
@@ -149,6 +183,7 @@ fn claimed(id: i64, event: &MemoryEvent) -> Option<ClaimedEvent> {
         input: input.clone()?,
         input_hash,
         already_confirmed: row.held_hash == Some(input_hash),
+        is_witness: false,
     })
 }
 

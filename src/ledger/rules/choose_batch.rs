@@ -82,7 +82,13 @@ mod tests {
     }
 
     fn request(limit: usize) -> ClaimRequest {
-        ClaimRequest { limit, linger: Duration::ZERO, first: Vec::new(), last: Vec::new() }
+        ClaimRequest {
+            limit,
+            linger: Duration::ZERO,
+            first: Vec::new(),
+            last: Vec::new(),
+            probe: None,
+        }
     }
 
     const NOW: Millis = Millis::new(1_000);

@@ -8,6 +8,7 @@
 pub mod accept;
 pub mod base;
 pub mod choose_batch;
+pub mod choose_probe;
 pub mod event_row;
 pub mod fetch;
 pub mod orphans;

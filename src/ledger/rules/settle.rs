@@ -54,6 +54,11 @@ pub fn settle(
         }
         // It changed since, or somebody asked for it to be sent again, and it may be on its way once more.
         DeliveryOutcome::RefusalRevoked => return SettledEvent { row, confirmed_input },
+        DeliveryOutcome::RefusalUpheld(refusal) => {
+            let is_waiting = row.state == EventState::Pending && row.sending_since.is_none();
+            let row = if is_waiting { refused(row, sent, refusal) } else { row };
+            return SettledEvent { row, confirmed_input };
+        }
         DeliveryOutcome::NotApplied => row,
         DeliveryOutcome::AlreadyConfirmed => already_confirmed(row),
         DeliveryOutcome::Ambiguous => ambiguous(row, now),
@@ -73,11 +78,11 @@ pub fn settle(
     SettledEvent { row: EventRow { sending_since: None, ..row }, confirmed_input }
 }
 
-/// Whether an outcome ends the claim of its event. A revoked refusal does not: the event was freed when it was refused,
-/// and by now another batch may hold it.
+/// Whether an outcome ends the claim of its event. That of an earlier refusal does not: the event was freed when it was
+/// refused, and by now another batch may hold it.
 #[must_use]
 pub fn ends_claim(outcome: &DeliveryOutcome) -> bool {
-    !matches!(outcome, DeliveryOutcome::RefusalRevoked)
+    !matches!(outcome, DeliveryOutcome::RefusalRevoked | DeliveryOutcome::RefusalUpheld(_))
 }
 
 fn confirmed(
@@ -228,6 +233,20 @@ mod tests {
     }
 
     #[test]
+    fn upheld_refusal_kills_only_the_unchanged_event_that_waits() {
+        let outcome = DeliveryOutcome::RefusalUpheld(refusal());
+        let upheld = |row: EventRow| settle(row, &sent("one", 1), &outcome, NOW).row;
+        let dead = upheld(pending("one"));
+        assert_eq!((dead.state, dead.refused), (EventState::Dead, Some(refusal())));
+        let redriven = EventRow { version: 2, ..pending("one") };
+        let on_its_way = begin_attempt(pending("one"), NOW);
+        let delivered = EventRow { state: EventState::Delivered, ..pending("one") };
+        for other in [redriven, on_its_way, delivered, pending("two")] {
+            assert_eq!(upheld(other.clone()), other);
+        }
+    }
+
+    #[test]
     fn already_confirmed_event_is_delivered_only_while_its_input_is_held() {
         let outcome = DeliveryOutcome::AlreadyConfirmed;
         let held = EventRow { held_hash: Some(hash("one")), ..pending("one") };
@@ -266,6 +285,7 @@ mod tests {
             Just(DeliveryOutcome::Refused(refusal())),
             Just(DeliveryOutcome::AlreadyConfirmed),
             Just(DeliveryOutcome::RefusalRevoked),
+            Just(DeliveryOutcome::RefusalUpheld(refusal())),
             Just(DeliveryOutcome::NotApplied),
             Just(DeliveryOutcome::Ambiguous),
             Just(DeliveryOutcome::RetryCounted { not_before, reason: reason.clone() }),

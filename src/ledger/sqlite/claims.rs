@@ -1,5 +1,7 @@
 //! Claims of pending events, on the delivery's reading connection.
 
+use std::collections::HashSet;
+
 use rusqlite::{Connection, Row};
 
 use super::event_rows::event_key;
@@ -7,7 +9,10 @@ use super::statements::{Statements as _, sql_count};
 use super::transaction::ReadTx;
 use crate::event::{AccountName, Millis};
 use crate::ledger::rules::choose_batch::{BatchCandidate, BatchChoice, choose_batch};
-use crate::ledger::{ClaimRequest, ClaimResult, ClaimedEvent, LONGEST_WAIT, LedgerError};
+use crate::ledger::rules::choose_probe::{
+    MAX_PENDING, MAX_WITNESSES, ProbeCandidate, ProbeChoice, choose_probe,
+};
+use crate::ledger::{ClaimRequest, ClaimResult, ClaimedEvent, LONGEST_WAIT, LedgerError, Probe};
 
 /// Claims a batch, if one can be sent now.
 pub(super) fn claim(
@@ -18,16 +23,20 @@ pub(super) fn claim(
     // The claims are read before the rows: an event that is settled between the two may still be pending in the rows read
     // here. No other claim can run meanwhile, since it needs this one reading connection.
     let claimed = tx.live.claims(account);
-    let mut ready = candidates(tx, account, request.rows_to_read(claimed.len()))?;
-    ready.retain(|candidate| !claimed.contains(&candidate.id));
-    let leaves_at = match choose_batch(ready, request, tx.now) {
-        BatchChoice::Send(ids) => {
-            let batch = load(tx.connection, &ids)?;
-            tx.live.claim(account, &batch);
-            return Ok(ClaimResult::Batch(batch));
+    let (batch, leaves_at) = if let Some(probe) = &request.probe {
+        (choose_and_load_probe(tx, account, probe, &claimed)?, None)
+    } else {
+        let mut ready = candidates(tx, account, request.rows_to_read(claimed.len()))?;
+        ready.retain(|candidate| !claimed.contains(&candidate.id));
+        match choose_batch(ready, request, tx.now) {
+            BatchChoice::Send(ids) => (load(tx.connection, &ids)?, None),
+            BatchChoice::Wait(leaves_at) => (Vec::new(), leaves_at),
         }
-        BatchChoice::Wait(leaves_at) => leaves_at,
     };
+    if !batch.is_empty() {
+        tx.live.claim(account, &batch);
+        return Ok(ClaimResult::Batch(batch));
+    }
     let waiting: Option<Millis> = tx.connection.value(
         "SELECT min(not_before) FROM events
          WHERE hubspot = ?1 AND state = 0 AND not_before > 0 AND not_before > ?2",
@@ -58,6 +67,41 @@ fn candidates(
     )
 }
 
+/// Chooses and reads the event that probes an account which refuses everything. Such an account is probed once a minute,
+/// so that this may read some thousands of rows.
+fn choose_and_load_probe(
+    tx: &ReadTx<'_>,
+    account: &AccountName,
+    probe: &Probe,
+    claimed: &HashSet<i64>,
+) -> rusqlite::Result<Vec<ClaimedEvent>> {
+    let witnesses: Vec<i64> = tx.connection.all(
+        "SELECT id FROM events WHERE hubspot = ?1 AND state = 1 AND confirmed_hash = input_hash
+         ORDER BY id DESC LIMIT ?2",
+        (account, sql_count(MAX_WITNESSES)),
+        |row| row.get(0),
+    )?;
+    let candidate = |row: &Row<'_>| {
+        Ok(ProbeCandidate { id: row.get(0)?, account: row.get(1)?, pending_since: row.get(2)? })
+    };
+    let mut pending = tx.connection.all(
+        "SELECT id, external_account_id, pending_since FROM events
+         WHERE hubspot = ?1 AND state = 0 AND (not_before <= ?2 OR not_before > ?3)
+         ORDER BY pending_since DESC LIMIT ?4",
+        (account, tx.now, tx.now.plus(LONGEST_WAIT), sql_count(MAX_PENDING)),
+        candidate,
+    )?;
+    pending.retain(|candidate| !claimed.contains(&candidate.id));
+    let witnesses: Vec<i64> = witnesses.into_iter().filter(|id| !claimed.contains(id)).collect();
+    Ok(match choose_probe(&witnesses, &pending, probe) {
+        Some(ProbeChoice::Pending(id)) => load(tx.connection, &[id])?,
+        Some(ProbeChoice::Witness(id)) => {
+            load(tx.connection, &[id])?.into_iter().map(ClaimedEvent::as_witness).collect()
+        }
+        None => Vec::new(),
+    })
+}
+
 /// Reads the chosen events.
 fn load(connection: &Connection, chosen: &[i64]) -> rusqlite::Result<Vec<ClaimedEvent>> {
     let mut batch = Vec::with_capacity(chosen.len());
@@ -84,6 +128,7 @@ fn claimed(row: &Row<'_>) -> rusqlite::Result<ClaimedEvent> {
         input: row.get("input")?,
         input_hash: row.get("input_hash")?,
         already_confirmed: row.get("already_confirmed")?,
+        is_witness: false,
     })
 }
 

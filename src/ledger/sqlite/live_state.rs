@@ -221,7 +221,10 @@ impl LiveState {
 
     pub(super) fn claim(&self, account: &AccountName, batch: &[ClaimedEvent]) {
         let claim = |event: &ClaimedEvent| {
-            (event.id, EventClaim { is_pending: true, input: Arc::clone(&event.input) })
+            (
+                event.id,
+                EventClaim { is_pending: !event.is_witness, input: Arc::clone(&event.input) },
+            )
         };
         self.lock().account(account).claims.extend(batch.iter().map(claim));
     }

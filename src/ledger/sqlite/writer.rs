@@ -383,6 +383,7 @@ mod tests {
             input: [].into(),
             input_hash: InputHash::from_input(b""),
             already_confirmed: false,
+            is_witness: false,
         };
         writer.live.claim(&account, std::slice::from_ref(&claimed));
         let settle = |writer: &mut Writer| {

@@ -11,6 +11,7 @@ mod doors;
 mod endings;
 mod faults;
 mod filtering;
+mod guilty;
 mod order;
 mod over_time;
 mod privacy;

@@ -400,7 +400,12 @@ impl LedgerRow {
             DeliveryOutcome::RefusalRevoked if self.state == EventState::Dead => {
                 (self.state, self.refused) = (EventState::Pending, None);
             }
+            DeliveryOutcome::RefusalUpheld(refused) if self.state == EventState::Pending => {
+                self.state = EventState::Dead;
+                self.refused = Some(refused);
+            }
             DeliveryOutcome::RefusalRevoked
+            | DeliveryOutcome::RefusalUpheld(_)
             | DeliveryOutcome::NotApplied
             | DeliveryOutcome::Ambiguous => {}
             DeliveryOutcome::RetryCounted { not_before, reason } => {
@@ -445,6 +450,7 @@ impl Outbox for AccountLedger {
                 input: row.input.as_slice().into(),
                 input_hash: InputHash::from_input(&row.input),
                 already_confirmed: false,
+                is_witness: false,
             });
         }
         Ok(ClaimResult::Batch(batch))
@@ -468,7 +474,10 @@ impl Outbox for AccountLedger {
         for Settlement { event, outcome } in settled {
             let row = rows.get_mut(&event.id).expect("it was claimed");
             // An event with a revoked refusal was freed when it was refused.
-            row.claimed &= matches!(outcome, DeliveryOutcome::RefusalRevoked);
+            row.claimed &= matches!(
+                outcome,
+                DeliveryOutcome::RefusalRevoked | DeliveryOutcome::RefusalUpheld(_)
+            );
             row.settle(outcome);
         }
         self.wake_up.notify_one();

@@ -86,7 +86,9 @@ macro_rules! suite {
                     redriven_event_survives_a_refusal_of_an_earlier_call,
                     late_revocation_leaves_the_new_claim,
                     redrive_of_all_dead_events_sends_nothing_else,
-                    redrive_can_leave_out_past_events;
+                    redrive_can_leave_out_past_events,
+                    witness_is_sent_as_it_was_and_counted_as_delivered,
+                    upheld_refusal_is_a_dead_letter_unless_it_is_on_its_way;
                 dead_fetches:
                     fetch_that_fails_for_a_week_is_dead_and_shown,
                     dead_fetch_redriven_has_another_week,
@@ -203,8 +205,13 @@ macro_rules! suite {
 suite!(sqlite: crate::harness::store::StoreFolder);
 suite!(memory: super::back_end::MemoryPlace);
 
-pub(super) const NOW: ClaimRequest =
-    ClaimRequest { limit: 100, linger: Duration::ZERO, first: Vec::new(), last: Vec::new() };
+pub(super) const NOW: ClaimRequest = ClaimRequest {
+    limit: 100,
+    linger: Duration::ZERO,
+    first: Vec::new(),
+    last: Vec::new(),
+    probe: None,
+};
 
 pub(super) async fn counts(ledger: &impl Ledger) -> EventStateCounts {
     ledger.event_counts().await.expect("read")[&account("main")]

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use webinar_bridge::event::{EventKey, WebinarFields};
 use webinar_bridge::ledger::{
-    ClaimedEvent, DeliveryOutcome, EventState, EventStateCounts, Ledger, RedriveRequest,
-    RedriveResult,
+    ClaimRequest, ClaimedEvent, DeliveryOutcome, EventState, EventStateCounts, Ledger, Probe,
+    ProbeKind, RedriveRequest, RedriveResult,
 };
 
 use super::back_end::BackEnd;
@@ -187,4 +187,62 @@ pub(super) async fn redrive_can_leave_out_past_events<B: BackEnd>() {
     let delivered = RedriveRequest { state: EventState::Delivered, not_over: true, ..dead() };
     assert_eq!(redrive_all(&ledger, delivered).await, 1);
     assert_eq!(claim(&ledger, NOW).await[0].key.external_event_id.as_str(), "2");
+}
+
+fn probe(kind: ProbeKind, refused: &[i64]) -> ClaimRequest {
+    let refused = refused.iter().copied().collect();
+    ClaimRequest { probe: Some(Probe { kind, refused, last_account: None }), ..NOW }
+}
+
+/// B1.
+pub(super) async fn witness_is_sent_as_it_was_and_counted_as_delivered<B: BackEnd>() {
+    let back_end = B::new();
+    let (ledger, delivered) = with_one(&back_end).await;
+    let witness = || probe(ProbeKind::Witness, &[]);
+    release_all(&ledger, &delivered).await;
+    let only = claim(&ledger, witness()).await;
+    assert_eq!((only.len(), only[0].is_witness), (1, false), "HubSpot confirmed none");
+    settle(&ledger, &only, confirmed).await;
+    ledger.accept(receipt("b", vec![created("2", "Two", NOON)])).await.expect("stored");
+    let sent = claim(&ledger, witness()).await;
+    assert_eq!((&sent[0].key, sent[0].is_witness), (&delivered[0].key, true));
+    assert_eq!((&sent[0].input, sent[0].already_confirmed), (&delivered[0].input, false));
+    let there = EventStateCounts { pending: 1, delivered: 1, ..EventStateCounts::default() };
+    assert_eq!(counts(&ledger).await, there, "it is not in flight");
+    begin_attempt(&ledger, &sent).await;
+    settle(&ledger, &sent, || DeliveryOutcome::NotApplied).await;
+    assert_eq!(counts(&ledger).await, there);
+    // It is a witness again, and a change that comes meanwhile is sent.
+    let sent = claim(&ledger, witness()).await;
+    assert!(sent[0].is_witness);
+    ledger.accept(receipt("c", vec![renamed("1", "One more", minutes(1))])).await.expect("stored");
+    let (in_flight, delivered) = (1, 0);
+    assert_eq!(counts(&ledger).await, EventStateCounts { in_flight, delivered, ..there });
+    begin_attempt(&ledger, &sent).await;
+    settle(&ledger, &sent, confirmed).await;
+    assert_eq!(claim(&ledger, NOW).await.len(), 2);
+}
+
+async fn release_all(ledger: &impl Ledger, batch: &[ClaimedEvent]) {
+    settle(ledger, batch, || DeliveryOutcome::NotApplied).await;
+}
+
+/// B1.
+pub(super) async fn upheld_refusal_is_a_dead_letter_unless_it_is_on_its_way<B: BackEnd>() {
+    let back_end = B::new();
+    let (ledger, first) = with_one(&back_end).await;
+    let upheld = || DeliveryOutcome::RefusalUpheld(refused_by("no"));
+    settle(&ledger, &first, || DeliveryOutcome::Refused(refused_by("no"))).await;
+    settle(&ledger, &first, || DeliveryOutcome::RefusalRevoked).await;
+    let again = claim(&ledger, probe(ProbeKind::Refused, &[first[0].id])).await;
+    begin_attempt(&ledger, &again).await;
+    settle(&ledger, &first, upheld).await;
+    let on_its_way = EventStateCounts { in_flight: 1, ..EventStateCounts::default() };
+    assert_eq!(counts(&ledger).await, on_its_way);
+    settle(&ledger, &again, || DeliveryOutcome::NotApplied).await;
+    settle(&ledger, &first, upheld).await;
+    let dead = EventStateCounts { dead: 1, ..EventStateCounts::default() };
+    assert_eq!(counts(&ledger).await, dead);
+    let event = ledger.event_detail(&first[0].key).await.expect("read").expect("there").summary;
+    assert_eq!(event.refused, Some(refused_by("no")));
 }

@@ -110,7 +110,7 @@ fn error_without_a_pause_ends_no_pause() {
 
 #[test]
 fn account_that_refuses_everything_is_paused_and_probed() {
-    let failure = from_refusals("no");
+    let failure = from_refusals("no", true);
     assert_eq!(failure.pause, Some((PauseReason::Refused, "no".into())));
     assert_eq!(failure.wait, RetryWait::Fixed(Duration::from_mins(1)));
     assert_eq!(failure.error, "no");
