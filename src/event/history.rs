@@ -1,6 +1,6 @@
 //! Earlier writes of one field. They show since when the present value holds.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use serde::de::{DeserializeOwned, Error};
 use serde::{Deserialize, Deserializer, Serialize};
@@ -8,13 +8,36 @@ use serde_json::value::RawValue;
 
 use super::change::Shape;
 use super::id::{OccurrenceId, ReceiptId};
-use super::register::{Register, Stamp};
+use super::register::{Origin, Register, Stamp};
 use super::time::Millis;
 
-/// Number of writes of a field beyond which writes that show nothing are dropped, once they are old enough.
-pub(super) const HISTORY_MAX: usize = 1_000;
 /// Upper bound of writes of a field, however young they are.
-const HISTORY_LIMIT: usize = 4 * HISTORY_MAX;
+const HISTORY_LIMIT: usize = 4_000;
+
+/// Which writes are too old to be divided by a late one: those with a time before the horizon that also came before it.
+///
+/// Both count, since bodies that come within a week may tell times of long ago.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Horizon<'a> {
+    at: Millis,
+    /// The origins of the writes; none if the times alone decide.
+    origins: Option<&'a BTreeMap<ReceiptId, Origin>>,
+}
+
+impl<'a> Horizon<'a> {
+    /// The horizon of a receipt. Writes of receipts without an origin are old.
+    pub(super) fn new(at: Millis, origins: &'a BTreeMap<ReceiptId, Origin>) -> Self {
+        Self { at, origins: Some(origins) }
+    }
+
+    /// Every write is too old.
+    pub(super) const ALL_OLD: Self = Self { at: Millis::new(i64::MAX), origins: None };
+
+    fn is_old<T>(&self, write: &Register<T>) -> bool {
+        let received = || self.origins.and_then(|origins| origins.get(&write.receipt));
+        write.stamp.at < self.at && received().is_none_or(|origin| origin.received_at < self.at)
+    }
+}
 
 /// Writes that lost to the field's present one: oldest first, one per stamp.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -62,14 +85,13 @@ impl<T: PartialEq> History<T> {
     /// Merges one write into the field of this history.
     ///
     /// Of a run of equal values the first and the last stay for ever: they show since when and until when the value held.
-    /// Writes between them are dropped beyond `most` writes if they are older than `horizon`: no late write can come
-    /// between such ones any more.
+    /// Writes between them are dropped once they are older than the horizon: no late write can come between such ones any
+    /// more.
     pub(super) fn write(
         &mut self,
         field: &mut Option<Register<T>>,
         new: Register<T>,
-        horizon: Millis,
-        most: usize,
+        horizon: Horizon<'_>,
     ) {
         self.0.extend(field.take());
         let at = match self.0.binary_search_by_key(&new.stamp, |register| register.stamp) {
@@ -88,15 +110,13 @@ impl<T: PartialEq> History<T> {
         // A platform that is asked every day repeats what it said with the time at which it first did.
         for middle in [at + 1, at, at.saturating_sub(1)] {
             if self.is_middle(middle)
-                && self.0[middle + 1].stamp.at < horizon
+                && self.0[middle + 1].stamp.at < horizon.at
                 && self.0[middle - 1].stamp.at == self.0[middle + 1].stamp.at
             {
                 self.0.remove(middle);
             }
         }
-        if self.0.len() > most {
-            self.drop_middles(horizon, most);
-        }
+        self.drop_middles(horizon);
         *field = self.0.pop_back();
     }
 
@@ -111,13 +131,15 @@ impl<T: PartialEq> History<T> {
         before.value == own.value && own.value == after.value
     }
 
-    /// Drops the oldest writes between two of the same value down to `most`. The youngest are spared as long as there is
-    /// room.
-    fn drop_middles(&mut self, horizon: Millis, most: usize) {
+    /// Drops the old writes between two of the same value; beyond the upper bound the young ones too, oldest first.
+    fn drop_middles(&mut self, horizon: Horizon<'_>) {
         let mut index = 1;
-        while self.0.len() > most && index + 1 < self.0.len() {
-            let is_old = self.0[index].stamp.at < horizon || self.0.len() > HISTORY_LIMIT;
-            if is_old && self.is_middle(index) {
+        while index + 1 < self.0.len() {
+            let is_beyond = self.0.len() > HISTORY_LIMIT;
+            if self.0[index].stamp.at >= horizon.at && !is_beyond {
+                break;
+            }
+            if self.is_middle(index) && (is_beyond || horizon.is_old(&self.0[index])) {
                 self.0.remove(index);
             } else {
                 index += 1;

@@ -5,21 +5,21 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::change::{EndTime, WebinarFields};
-use super::history::{HISTORY_MAX, History};
+use super::history::{History, Horizon};
 use super::id::ReceiptId;
 use super::register::{Register, Stamp, retain, write};
 use super::time::Millis;
 
 /// Place of a change's writes.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Placement {
+pub(super) struct Placement<'a> {
     pub(super) stamp: Stamp,
     pub(super) receipt: ReceiptId,
-    /// Writes of that time and before are too old to be divided by a late one: it is a week before the receipt.
-    pub(super) horizon: Millis,
+    /// Which writes are too old to be divided by a late one: it is a week before the receipt.
+    pub(super) horizon: Horizon<'a>,
 }
 
-impl Placement {
+impl Placement<'_> {
     /// A write of that value here.
     pub(super) fn register<T>(self, value: T) -> Register<T> {
         Register { value, stamp: self.stamp, receipt: self.receipt }
@@ -79,8 +79,8 @@ pub struct Registers {
 
 impl Registers {
     /// Writes every field that is present.
-    pub(super) fn write(&mut self, fields: &WebinarFields, place: Placement) {
-        fn put<T: Clone>(field: &mut Option<Register<T>>, value: Option<&T>, place: Placement) {
+    pub(super) fn write(&mut self, fields: &WebinarFields, place: Placement<'_>) {
+        fn put<T: Clone>(field: &mut Option<Register<T>>, value: Option<&T>, place: Placement<'_>) {
             if let Some(value) = value {
                 write(field, place.register(value.clone()));
             }
@@ -94,17 +94,17 @@ impl Registers {
         let horizon = place.horizon;
         if let Some(start) = fields.start {
             let new = place.register(start);
-            self.earlier_start.write(&mut self.start, new, horizon, HISTORY_MAX);
+            self.earlier_start.write(&mut self.start, new, horizon);
         }
         put(&mut self.end, fields.planned_end().as_ref(), place);
         put(&mut self.actual_end, fields.actual_end.as_ref(), place);
         if let Some(cancelled) = fields.cancelled {
             let new = place.register(cancelled);
-            self.earlier_cancelled.write(&mut self.cancelled, new, horizon, HISTORY_MAX);
+            self.earlier_cancelled.write(&mut self.cancelled, new, horizon);
         }
         if let Some(completed) = fields.completed {
             let new = place.register(completed);
-            self.earlier_completed.write(&mut self.completed, new, horizon, HISTORY_MAX);
+            self.earlier_completed.write(&mut self.completed, new, horizon);
         }
         if let Some(absent) = fields.absent {
             self.write_absent(place.register(absent), horizon);
@@ -117,15 +117,13 @@ impl Registers {
     }
 
     /// Writes that an answer of the platform's API showed the webinar or occurrence, or did not.
-    ///
-    /// A platform is asked every day, so an old observation between two equal ones is dropped at once.
-    pub(super) fn write_absent(&mut self, new: Register<bool>, horizon: Millis) {
-        self.earlier_absent.write(&mut self.absent, new, horizon, 0);
+    pub(super) fn write_absent(&mut self, new: Register<bool>, horizon: Horizon<'_>) {
+        self.earlier_absent.write(&mut self.absent, new, horizon);
     }
 
     /// Writes that a full list, too old to be changed by a late webhook, left the occurrence out, or did not.
     pub(super) fn write_unlisted(&mut self, new: Register<bool>) {
-        self.earlier_unlisted.write(&mut self.unlisted, new, Millis::new(i64::MAX), 0);
+        self.earlier_unlisted.write(&mut self.unlisted, new, Horizon::ALL_OLD);
     }
 
     /// Whether a list says anything of the occurrence: it is not absent from one before it was first reported.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::change::{Change, OccurrenceChange, OccurrenceListing, RunChange, RunPhase, Shape};
-use super::history::{HISTORY_MAX, History};
+use super::history::{History, Horizon};
 use super::id::{OccurrenceId, ProviderId, ReceiptId, SourceName};
 use super::register::{Origin, Precedence, Register, Stamp, retain, write};
 use super::registers::Placement;
@@ -245,12 +245,13 @@ impl Webinar {
             seq: provenance.order.seq,
             place: provenance.place,
         };
-        let horizon = received_at.minus(ORDER_WINDOW);
-        self.write_change(
-            change,
-            too_many,
-            Placement { stamp, receipt: provenance.receipt, horizon },
-        );
+        // Taken out, since writing looks at them.
+        let mut origins = std::mem::take(&mut self.origins);
+        origins.insert(provenance.receipt, provenance.origin.clone());
+        let horizon = Horizon::new(received_at.minus(ORDER_WINDOW), &origins);
+        let place = Placement { stamp, receipt: provenance.receipt, horizon };
+        self.write_change(change, too_many, place);
+        self.origins = origins;
         let created_at = change.created_at.or_else(|| change.is_creation.then_some(stamp.at));
         if change.listing == OccurrenceListing::Observed {
             let asked = AskedList { asked_at: received_at, receipt: provenance.receipt };
@@ -264,15 +265,14 @@ impl Webinar {
         self.described_at = self.described_at.into_iter().chain(described_at).min();
         self.was_introduced |= change.is_answer || change.is_creation;
         self.last_received_at = self.last_received_at.max(Some(received_at));
-        self.origins.insert(provenance.receipt, provenance.origin.clone());
         Ok(())
     }
 
     /// Writes a change, without what it says of unknown occurrences if there are `too_many`.
-    fn write_change(&mut self, change: &Change, too_many: bool, place: Placement) {
+    fn write_change(&mut self, change: &Change, too_many: bool, place: Placement<'_>) {
         if let Some(shape) = change.shape {
             let new = place.register(shape);
-            self.earlier_shapes.write(&mut self.shape, new, place.horizon, HISTORY_MAX);
+            self.earlier_shapes.write(&mut self.shape, new, place.horizon);
             self.was_whole |= shape != Shape::Series;
         }
         self.whole.write(&change.whole, place);
@@ -321,8 +321,8 @@ impl Webinar {
     }
 
     /// Holds a full list. One that is too old for late webhooks is written into the known occurrences.
-    fn write_full_list(&mut self, new: Register<BTreeSet<OccurrenceId>>, place: Placement) {
-        self.earlier_lists.write(&mut self.full_list, new, place.horizon, LISTS_MAX);
+    fn write_full_list(&mut self, new: Register<BTreeSet<OccurrenceId>>, place: Placement<'_>) {
+        self.earlier_lists.write(&mut self.full_list, new, place.horizon);
         while let Some(old) = self.earlier_lists.pop_oldest(LISTS_MAX) {
             let Register { value, stamp, receipt } = old;
             for (id, own) in self.reported_occurrences() {

@@ -223,3 +223,72 @@ fn rebuild_bounds_unused_origins_for_any_number_of_changes() {
     assert_eq!(most, 1 + UNUSED_ORIGINS_MAX, "the used one, and unused ones");
     assert_eq!(rebuild.finish().origins.len(), 1);
 }
+
+/// M9: a series of 50 that is asked about every day for a year, and answers the same, keeps a state that does not grow.
+#[test]
+fn state_of_a_series_that_is_asked_about_daily_stays_small() {
+    const DAY: i64 = 24 * 3_600_000;
+    let answer = || {
+        let occurrence = |number: usize| {
+            let own = occurrence(number);
+            let day = i64::try_from(number).expect("small");
+            let fields = WebinarFields {
+                start: Some(Millis::new((400 + day) * DAY)),
+                end: Some(EndTime::After(1_800_000)),
+                cancelled: Some(false),
+                ..WebinarFields::default()
+            };
+            OccurrenceChange { fields, ..own }
+        };
+        let whole = WebinarFields { name: Some("Name".into()), ..WebinarFields::default() };
+        Change {
+            shape: Some(Shape::Series),
+            listing: OccurrenceListing::Observed,
+            is_answer: true,
+            occurrences: (0..50).map(occurrence).collect(),
+            whole,
+            ..change()
+        }
+    };
+    let mut webinar = Webinar::default();
+    let mut sizes = Vec::new();
+    for day in 0..365_u16 {
+        let at = i64::from(day) * DAY;
+        let mut provenance = provenance(day, at);
+        provenance.order.seq = day.into();
+        provenance.origin.received_at = Millis::new(at + 60_000);
+        webinar.merge(&answer(), &provenance).expect("one provider");
+        sizes.push(serde_json::to_vec(&webinar).expect("it is written").len());
+    }
+    let year = sizes.last().copied().unwrap_or(0);
+    assert!(year < 150_000, "{year} bytes after a year, {} after 30 days", sizes[30]);
+    let own = webinar.occurrences.values().next().expect("one of 50");
+    let first = own.earlier_cancelled.iter().next().map(|first| first.stamp.at);
+    assert_eq!(first, Some(Millis::new(0)), "the first stays");
+    assert_eq!(own.cancelled.as_ref().map(|last| last.stamp.at), Some(Millis::new(364 * DAY)));
+}
+
+/// M8, M9: bodies with times of long ago that come within a week end alike in any order.
+#[test]
+fn old_times_that_come_within_a_week_are_kept_apart() {
+    const DAY: i64 = 24 * 3_600_000;
+    let said = |number: u16, day: i64, cancelled| {
+        let whole = WebinarFields { cancelled: Some(cancelled), ..WebinarFields::default() };
+        let mut provenance = provenance(number, day * DAY);
+        provenance.origin.received_at = Millis::new(100 * DAY + i64::from(number));
+        (Change { whole, ..change() }, provenance)
+    };
+    let all = [said(1, 10, true), said(2, 20, true), said(3, 30, true), said(4, 15, false)];
+    let merged = |order: [usize; 4]| {
+        let mut webinar = Webinar::default();
+        for at in order {
+            let (change, provenance) = &all[at];
+            webinar.merge(change, provenance).expect("one provider");
+        }
+        let whole = &webinar.whole;
+        let writes = whole.earlier_cancelled.iter().chain(&whole.cancelled);
+        writes.map(|write| write.stamp.at).collect::<Vec<_>>()
+    };
+    assert_eq!(merged([0, 1, 2, 3]), merged([3, 2, 1, 0]));
+    assert_eq!(merged([0, 1, 2, 3]).len(), 4);
+}
