@@ -80,11 +80,10 @@ impl WebinarLister {
             tries += 1;
             let SourceFailure { reason, wait } = match self.client.get(url.clone()).await {
                 Ok(answer) => {
-                    let page = api.parse_list(answer.body.get().as_bytes(), query);
+                    let nothing = || ListError::Refused("there is nothing there".into());
+                    let body = answer.body.ok_or_else(nothing)?;
+                    let page = api.parse_list(body.get().as_bytes(), query);
                     return page.map_err(ListError::Unreadable);
-                }
-                Err(PlatformError::NotFound) => {
-                    return Err(ListError::Refused("there is nothing there".into()));
                 }
                 Err(PlatformError::Forbidden) => {
                     return Err(ListError::Refused("we may not see it".into()));

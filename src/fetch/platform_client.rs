@@ -55,8 +55,8 @@ struct ClientState {
 /// An answer, with the time of its request.
 #[derive(Debug)]
 pub(super) struct TimedAnswer {
-    /// Body.
-    pub(super) body: Box<RawValue>,
+    /// Body; none if the platform does not have what was asked for, or does not have it yet.
+    pub(super) body: Option<Box<RawValue>>,
     /// When it was asked, by our clock.
     pub(super) asked_at: Millis,
     /// When it was asked, by the platform's clock.

@@ -146,11 +146,10 @@ impl TokenIssuer for PlatformTokenIssuer {
                 FailureKind::Lasting => no_token(&failure.reason),
                 FailureKind::Credentials => no_token("the credentials are refused"),
             },
-            PlatformError::Forbidden | PlatformError::NotFound => {
-                no_token("the credentials are refused")
-            }
+            PlatformError::Forbidden => no_token("the credentials are refused"),
         })?;
-        TokenGrant::parse(answer.body.get().as_bytes(), Some(DEFAULT_LIFETIME))
+        let body = answer.body.ok_or_else(|| no_token("the credentials are refused"))?;
+        TokenGrant::parse(body.get().as_bytes(), Some(DEFAULT_LIFETIME))
             .ok_or_else(|| no_token("the answer holds no access_token"))
     }
 }

@@ -26,11 +26,11 @@ const SHORT_BACKOFF: Backoff =
 /// <https://developer.webex.com/admin/docs/api/guides/webhooks>).
 const NOT_FOUND_TRIES: u32 = 11;
 
-/// A response in JSON.
+/// A response in JSON, or that there is none.
 #[derive(Debug)]
 pub(super) struct PlatformAnswer {
-    /// Body.
-    pub(super) body: Box<RawValue>,
+    /// Body; none if the platform does not have what was asked for, or does not have it yet.
+    pub(super) body: Option<Box<RawValue>>,
     /// Time of the response by the platform's clock.
     pub(super) date: Option<Millis>,
 }
@@ -38,8 +38,6 @@ pub(super) struct PlatformAnswer {
 /// Why a request is not answered.
 #[derive(Debug)]
 pub(super) enum PlatformError {
-    /// The platform does not have it, or does not have it yet.
-    NotFound,
     /// The credentials may not read it.
     Forbidden,
     /// No request is answered now, whatever it asks.
@@ -119,14 +117,15 @@ pub(super) fn judge(
         Err(error) => return failed(error.with_causes(), None, FailureKind::Passing),
     };
     let answered = format!("it answered {}", response.status);
+    let date = response.header("date").and_then(parse_http_date);
     match response.status {
-        200..=299 => parse_answer(response).map_or_else(
+        200..=299 => parse_body(response).map_or_else(
             || failed(format!("{answered} with what is not JSON"), None, FailureKind::Lasting),
-            Ok,
+            |body| Ok(PlatformAnswer { body: Some(body), date }),
         ),
         401 => failed("it refuses the credentials".to_owned(), None, FailureKind::Credentials),
         403 => Err(PlatformError::Forbidden),
-        404 | 410 => Err(PlatformError::NotFound),
+        404 | 410 => Ok(PlatformAnswer { body: None, date }),
         408 | 425 | 500..=599 => failed(answered, retry_after(&response), FailureKind::Passing),
         429 => failed(answered, retry_after(&response), FailureKind::RateLimit),
         // A redirect, too: it is not followed, since it could lead our credentials anywhere.
@@ -134,10 +133,8 @@ pub(super) fn judge(
     }
 }
 
-fn parse_answer(response: HttpResponse) -> Option<PlatformAnswer> {
-    let date = response.header("date").and_then(parse_http_date);
-    let body = RawValue::from_string(String::from_utf8(response.body).ok()?).ok()?;
-    Some(PlatformAnswer { body, date })
+fn parse_body(response: HttpResponse) -> Option<Box<RawValue>> {
+    RawValue::from_string(String::from_utf8(response.body).ok()?).ok()
 }
 
 /// `Sun, 06 Nov 1994 08:49:37 GMT` (RFC 9110, 5.6.7).
@@ -190,11 +187,13 @@ mod tests {
     #[test]
     fn judge_any_status_means_one_thing() {
         let answer = judge_response(200, &[], " {} ").expect("JSON");
-        assert_eq!(answer.body.get(), "{}");
+        assert_eq!(answer.body.expect("it is there").get(), "{}");
         assert!(matches!(judge_response(403, &[], ""), Err(PlatformError::Forbidden)));
         for status in [404, 410] {
-            let result = judge_response(status, &[], "{}");
-            assert!(matches!(result, Err(PlatformError::NotFound)), "{status}");
+            let date = [("date", "Thu, 01 Oct 2026 10:00:00 GMT")];
+            let answer = judge_response(status, &date, "{}").expect("an answer");
+            assert!(answer.body.is_none(), "{status}");
+            assert_eq!(answer.date, Some(Millis::new(1_790_848_800_000)), "{status}");
         }
         for (status, kind) in [
             (302, FailureKind::Lasting),

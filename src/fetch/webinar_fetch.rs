@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::value::RawValue;
 
-use super::platform_client::PlatformClient;
+use super::platform_client::{PlatformClient, TimedAnswer};
 use super::settings::Settings;
 use super::verdict::{self, PlatformError, RequestFailure, SourceFailure};
 use crate::event::{ExternalAccountId, Millis, ReceiptId, Webinar};
@@ -75,21 +75,22 @@ impl WebinarFetch<'_> {
                 Err(reason) => return Err(self.handle_failure(RequestFailure::lasting(reason))),
             };
             let answer = match self.client.get(request.url).await {
-                Ok(answer) => {
-                    let asked_at = (answer.asked_at, answer.platform_asked_at);
-                    collected.asked_at.get_or_insert(asked_at);
-                    answer.body
+                Ok(TimedAnswer { body: Some(body), asked_at, platform_asked_at }) => {
+                    collected.asked_at.get_or_insert((asked_at, platform_asked_at));
+                    body
                 }
-                Err(PlatformError::NotFound | PlatformError::Forbidden)
+                Ok(TimedAnswer { body: None, .. }) | Err(PlatformError::Forbidden)
                     if request.on_missing == OnMissing::Skip =>
                 {
                     RawValue::NULL.to_owned()
                 }
-                Err(PlatformError::NotFound) if collected.answers.is_empty() => {
-                    return Err(self.handle_not_found(api).await);
+                Ok(TimedAnswer { body: None, asked_at, platform_asked_at })
+                    if collected.answers.is_empty() =>
+                {
+                    return Err(self.handle_not_found(api, (asked_at, platform_asked_at)).await);
                 }
                 // The webinar itself was found, so it is not missing.
-                Err(PlatformError::NotFound) => {
+                Ok(TimedAnswer { body: None, .. }) => {
                     let reason = format!("it has no {}", request.name);
                     return Err(self.handle_failure(RequestFailure::lasting(reason)));
                 }
@@ -141,24 +142,28 @@ impl WebinarFetch<'_> {
         FetchOutcome::Answered { receipt: Box::new(receipt), asked_at, lag: api.lag() }
     }
 
-    /// Decides on the outcome when the platform has no such webinar, or does not have it yet.
-    async fn handle_not_found(&self, api: &dyn PlatformApi) -> FetchOutcome {
+    /// Decides on the outcome when the platform has no such webinar, or does not have it yet. It was asked at that time,
+    /// by our clock and by the platform's: an answer that shows the webinar is ordered by the same clock.
+    async fn handle_not_found(
+        &self,
+        api: &dyn PlatformApi,
+        (asked_at, platform_asked_at): (Millis, Millis),
+    ) -> FetchOutcome {
         let reason = "it has no such webinar".to_owned();
         let tries = self.task.row.not_found.saturating_add(1);
         if !verdict::is_missing_for_good(tries) {
             let wait = verdict::short_backoff(tries, (self.settings.random)());
             return self.retry_later(wait, format!("{reason} yet"), FetchBlame::NotFound);
         }
-        let now = self.settings.clock.now();
         let fetched = FetchedAnswers {
             webinar: self.task.webinar.clone(),
             account: self.account(),
-            at: now.minus(api.lag()),
-            asked_at: Some(now),
+            at: platform_asked_at.minus(api.lag()),
+            asked_at: Some(platform_asked_at),
             gone: true,
             answers: ApiAnswers::new(),
         };
-        let receipt = self.build_receipt(&fetched, now);
+        let receipt = self.build_receipt(&fetched, asked_at);
         if !api.gone_means_cancelled() {
             return FetchOutcome::GivenUp { reason, receipt: None };
         }
@@ -194,7 +199,8 @@ impl WebinarFetch<'_> {
         let others = coming.items.iter().filter(|webinar| **webinar != self.task.webinar);
         for webinar in others.take(MAX_WITNESSES) {
             let Ok(Some(request)) = api.next_request(webinar, &ApiAnswers::new()) else { continue };
-            if self.client.get(request.url).await.is_ok() {
+            let answer = self.client.get(request.url).await;
+            if answer.is_ok_and(|answer| answer.body.is_some()) {
                 self.client.record_answer();
                 return true;
             }
@@ -209,10 +215,10 @@ impl WebinarFetch<'_> {
         let span = TimeRange { from: now, to: now.plus(PROBE_LIST_SPAN) };
         let query = ListQuery { span, cursor: None };
         let Some(url) = api.list_url(query) else { return true };
-        self.client
-            .get(url)
-            .await
-            .is_ok_and(|answer| api.parse_list(answer.body.get().as_bytes(), query).is_ok())
+        let Ok(TimedAnswer { body: Some(page), .. }) = self.client.get(url).await else {
+            return false;
+        };
+        api.parse_list(page.get().as_bytes(), query).is_ok()
     }
 
     /// Whether the receipt changes any webinar, and the ledger knows all that it changes.

@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 use url::Url;
 use webinar_bridge::clock::Clock;
 use webinar_bridge::event::{
-    Change, ChangeKind, EndTime, ExternalAccountId, FetchCondition, FetchRequest, ProviderId,
-    Shape, WebinarFields, WebinarId,
+    Change, ChangeKind, EndTime, ExternalAccountId, FetchCondition, FetchRequest, Millis,
+    ProviderId, Shape, WebinarFields, WebinarId,
 };
 use webinar_bridge::fetch::{FetchWorker, Settings};
 use webinar_bridge::intake::Source;
@@ -86,10 +86,11 @@ impl StubBehavior for IdOnly {
             let answer = fetched.answer(name)?;
             serde_json::from_str::<Value>(answer.get()).ok()
         };
-        if fetched.gone {
-            change.kind = ChangeKind::Cancelled;
-            change.whole.cancelled = Some(true);
-        } else if let Some(webinar) = parse_answer("webinar") {
+        let existence = Change {
+            account: change.account.clone(),
+            ..fetched.existence_change(&fetched.webinar, fetched.gone)
+        };
+        if let Some(webinar) = parse_answer("webinar") {
             change.full_picture = true;
             // Made while the ledger watches.
             change.created_at = Some(fetched.at);
@@ -102,13 +103,14 @@ impl StubBehavior for IdOnly {
                 end: EndTime::after_minutes(30),
                 ..WebinarFields::default()
             };
-        } else {
+        } else if !fetched.gone {
             return ParsedPayload::new(
                 "fetched",
                 PayloadContent::Unmappable("there is no answer".into()),
             );
         }
-        let changes = PayloadContent::Changes { changes: vec![change], bad_fields: Vec::new() };
+        let changes = vec![change, existence];
+        let changes = PayloadContent::Changes { changes, bad_fields: Vec::new() };
         ParsedPayload::new("fetched", changes)
     }
 }
@@ -164,11 +166,25 @@ struct Fixture {
     accounts: Option<BTreeSet<String>>,
 }
 
+/// A clock that is ahead of another.
+struct ClockAhead(Arc<dyn Clock>, Duration);
+
+impl Clock for ClockAhead {
+    fn now(&self) -> Millis {
+        self.0.now().plus(self.1)
+    }
+}
+
 impl Fixture {
     fn new(api: DemoApi) -> Self {
+        Self::with_platform_clock_ahead(api, Duration::ZERO)
+    }
+
+    fn with_platform_clock_ahead(api: DemoApi, ahead: Duration) -> Self {
         let store_folder = StoreFolder::new();
         let ledger = Arc::new(store_folder.open(policies()));
         let clock = Arc::clone(&store_folder.clock) as Arc<dyn Clock>;
+        let clock = Arc::new(ClockAhead(clock, ahead));
         let server = PlatformServer::open(api, clock).expect("it listens");
         let plenty = ApiRateLimit { requests: 100, window: Duration::from_secs(1) };
         let on_missing_host = OnMissing::Skip;
@@ -358,6 +374,28 @@ async fn fetch_missing_for_good_cancels_known_webinars_only() {
         "a new request is fetched"
     );
     assert_eq!(fixture.inputs().await.len(), 3);
+}
+
+/// M13: what is absent and what is there again are ordered by one clock, the platform's.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn fetch_missing_after_it_was_found_counts_whatever_the_platforms_clock() {
+    let fixture = Fixture::with_platform_clock_ahead(HEADER, Duration::from_hours(2));
+    fixture.server.answer("/webinars", json!({ "webinars": [] }));
+    fixture.answer_webinar("1", "There");
+    fixture.answer_webinar("2", "There too");
+    fixture.request_fetch("a", "1").await;
+    fixture.request_fetch("b", "2").await;
+    let worker = fixture.worker();
+    Arc::clone(&worker).drain(|| ()).await.expect("the fetches are made");
+    fixture.server.fail("/webinars/1", 404);
+    fixture.advance(120);
+    fixture.request_fetch("c", "1").await;
+    for _ in 0..12 {
+        Arc::clone(&worker).drain(|| ()).await.expect("the fetches are made");
+        fixture.advance(300);
+    }
+    assert_eq!(fixture.status().await.given_up, 1);
+    assert_eq!(fixture.inputs().await[0].2["eventCancelled"], true);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
