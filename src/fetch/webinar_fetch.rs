@@ -164,14 +164,14 @@ impl WebinarFetch<'_> {
             answers: ApiAnswers::new(),
         };
         let receipt = self.build_receipt(&fetched, asked_at);
+        if !self.finds_others(api).await {
+            let reason = format!("{reason}, and no other is found with these credentials");
+            return self.retry_later(self.long_backoff(), reason, FetchBlame::NotFound);
+        }
         if !api.gone_means_cancelled() {
             return FetchOutcome::GivenUp { reason, receipt: None };
         }
         match self.is_known(&receipt).await {
-            Ok(true) if !self.finds_others(api).await => {
-                let reason = format!("{reason}, and no other is found with these credentials");
-                self.retry_later(self.long_backoff(), reason, FetchBlame::NotFound)
-            }
             Ok(true) if !self.platform_lists_webinars(api).await => self.retry_later(
                 self.long_backoff(),
                 format!("{reason}, nor a list of webinars"),
@@ -189,7 +189,7 @@ impl WebinarFetch<'_> {
     }
 
     /// Whether another webinar of the source was found within the hour, or is now. Credentials of another account of the
-    /// platform, or such that lost a permission, find nothing, and must not cancel every webinar that is fetched.
+    /// platform, or such that lost a permission, find nothing: they must neither cancel what is known nor lose what is not.
     async fn finds_others(&self, api: &dyn PlatformApi) -> bool {
         if self.client.has_seen_webinar_within(FOUND_WITHIN) {
             return true;

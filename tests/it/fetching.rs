@@ -404,6 +404,8 @@ async fn fetch_missing_where_gone_does_not_mean_cancelled_cancels_nothing() {
     fixture.gone_means_cancelled = false;
     fixture.add_known_webinar().await;
     fixture.server.answer("/webinars", json!({ "webinars": [] }));
+    fixture.answer_webinar("2", "There");
+    fixture.request_fetch("b", "2").await;
     let worker = fixture.worker();
     for _ in 0..12 {
         Arc::clone(&worker).drain(|| ()).await.expect("the fetches are made");
@@ -465,6 +467,27 @@ async fn fetch_platform_that_finds_nothing_cancels_nothing() {
     fetch_often().await;
     assert_eq!((fixture.pending().await, fixture.status().await.given_up), (0, 1));
     assert_eq!(fixture.inputs().await[0].2["eventCancelled"], true);
+}
+
+/// Otherwise credentials of another account would lose every webinar that was reported meanwhile.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn fetch_of_an_unknown_webinar_goes_on_while_the_platform_finds_nothing() {
+    for gone_means_cancelled in [true, false] {
+        let mut fixture = Fixture::new(HEADER);
+        fixture.gone_means_cancelled = gone_means_cancelled;
+        fixture.request_fetch("a", "1").await;
+        let worker = fixture.worker();
+        for _ in 0..20 {
+            Arc::clone(&worker).drain(|| ()).await.expect("the fetches are made");
+            fixture.advance(300);
+        }
+        let FetchStatus { pending, given_up, .. } = fixture.status().await;
+        assert_eq!((pending, given_up), (1, 0));
+        fixture.answer_webinar("1", "There after all");
+        fixture.advance(6 * 3_600);
+        Arc::clone(&worker).drain(|| ()).await.expect("the fetches are made");
+        assert_eq!(fixture.inputs().await.len(), 1);
+    }
 }
 
 /// M14: nothing was found within the hour, but another webinar to come is, when it is asked about for this.
