@@ -113,6 +113,8 @@ impl Writer<'_> {
             let stamp = own.completed.as_ref().map(|present| present.stamp);
             let stamp = stamp.max(start.map(|start| start.stamp)).unwrap_or(EARLIEST);
             own.completed = Some(register(true, stamp));
+            // It ended then, however often the plan of what is over is told again.
+            put.value(&mut own.actual_end, None, fields.end.as_ref());
         }
     }
 }

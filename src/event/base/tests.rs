@@ -242,3 +242,18 @@ fn input_is_shown_by_a_base_with_its_values_and_more() {
         assert!(!other.shows(&input), "{other:?}");
     }
 }
+
+/// M20: the end of what is over is the actual one. An API shows the plan of it, too.
+#[test]
+fn plan_that_is_told_again_does_not_hide_the_end_of_what_hubspot_held_as_completed() {
+    let plan = WebinarFields {
+        start: Some(START),
+        end: EndTime::after_minutes(90),
+        ..WebinarFields::default()
+    };
+    let told = [change(ChangeKind::Updated, 5, plan)];
+    let completed = BaseFields { completed: true, ..held() };
+    assert_eq!(input(&told, &read(completed)).end_date_time, Some(END));
+    let planned = START.plus(std::time::Duration::from_mins(90));
+    assert_eq!(input(&told, &read(held())).end_date_time, Some(planned));
+}

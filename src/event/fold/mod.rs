@@ -172,7 +172,8 @@ fn whole_view<'a>(webinar: &'a Webinar, id: &WebinarId, superseded: bool) -> Eve
     }
 }
 
-/// The end of an event with that start, by its planned end, its actual end and its runs.
+/// The end of an event with that start. The actual end lies above the planned one, however often that is told again:
+/// answers of APIs show the plan of what is over, too.
 fn resolve_end(
     start: Option<Resolved<Millis>>,
     planned: Option<Resolved<&EndTime>>,
@@ -180,7 +181,8 @@ fn resolve_end(
     runs: RunOutcome,
 ) -> Option<Resolved<Millis>> {
     let actual = actual.map(|end| end.with(EndTime::At(*end.value)));
-    newest_valid_end(start, [planned.map(copied), actual, runs.actual_end])
+    newest_valid_end(start, [actual, runs.actual_end])
+        .or_else(|| newest_valid_end(start, [planned.map(copied), None]))
 }
 
 fn copied<T: Copy>(resolved: Resolved<&T>) -> Resolved<T> {

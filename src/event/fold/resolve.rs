@@ -270,7 +270,7 @@ pub(super) fn public_runs<'a>(runs: impl Iterator<Item = &'a WebinarRun>) -> Vec
 /// after it: it belongs to another date.
 pub(super) fn newest_valid_end(
     start: Option<Resolved<Millis>>,
-    mut ends: [Option<Resolved<EndTime>>; 3],
+    mut ends: [Option<Resolved<EndTime>>; 2],
 ) -> Option<Resolved<Millis>> {
     ends.sort_by_key(|end| std::cmp::Reverse(end.map(|end| end.stamp)));
     ends.into_iter().flatten().find_map(|end| {

@@ -206,6 +206,18 @@ fn actual_end_overrides_the_planned_end_until_the_webinar_is_moved() {
     );
 }
 
+/// An API shows the plan of a webinar that is over, too.
+#[test]
+fn planned_end_that_is_told_again_after_a_run_does_not_hide_the_actual_end() {
+    let mut webinar = TestWebinar::single();
+    webinar.run(HOUR, RunPhase::Ended, 0, Some(HOUR / 2));
+    webinar.report(2 * HOUR, |change| change.whole.end = EndTime::after_minutes(60));
+    assert_eq!(webinar.input().end_date_time, Some(at(HOUR / 2)));
+    webinar.report(3 * HOUR, |change| change.whole.actual_end = Some(at(HOUR / 3)));
+    webinar.report(4 * HOUR, |change| change.whole.end = EndTime::after_minutes(60));
+    assert_eq!(webinar.input().end_date_time, Some(at(HOUR / 3)));
+}
+
 #[test]
 fn run_that_begins_again_is_not_completed() {
     let mut webinar = TestWebinar::single();

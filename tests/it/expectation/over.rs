@@ -44,12 +44,12 @@ pub(super) fn end(said: &Said<'_>, id: Option<&OccurrenceId>, times: &Times) -> 
     End { is_over: over_since.is_some(), shown, counts }
 }
 
-/// The newest end that fits the start.
+/// The newest actual end that fits the start, else the planned end.
 fn shown_end(times: &Times, of_run: Option<Statement<EndTime>>) -> Option<Millis> {
     let actual = times.actual.map(|end| end.with(EndTime::At(end.value)));
-    let mut ends: Vec<_> = [times.planned, actual, of_run].into_iter().flatten().collect();
+    let mut ends: Vec<_> = [actual, of_run].into_iter().flatten().collect();
     ends.sort_by_key(|end| std::cmp::Reverse(end.place));
-    ends.into_iter().find_map(|end| match (end.value, times.start) {
+    ends.into_iter().chain(times.planned).find_map(|end| match (end.value, times.start) {
         (EndTime::After(ms), start) => start.map(|at| later(at, i64::try_from(ms).expect("short"))),
         (EndTime::At(at), None) => Some(at),
         (EndTime::At(at), Some(start)) => {
