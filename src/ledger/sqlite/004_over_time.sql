@@ -69,3 +69,5 @@ CREATE INDEX events_unread ON events (hubspot, state, base_rank) WHERE base_rank
 -- stopped is sent as it would have been.
 UPDATE events SET base = 1, base_rank = 1
     WHERE state = 2 AND confirmed_hash IS NULL AND attempts = 0 AND sending_since IS NULL AND resend_at IS NULL;
+-- The newest delivered events of an account, which show whether it still takes what it took before.
+CREATE INDEX events_delivered ON events (hubspot) WHERE state = 1;

@@ -104,7 +104,7 @@ fn scan_check_detects_a_scan() {
     let mut connection = Connection::open_in_memory().expect("memory");
     open::ensure_schema(&mut connection, true).expect("the schema");
     for sql in [
-        "SELECT id FROM events WHERE state = 1",
+        "SELECT id FROM events WHERE attempts = 1",
         "SELECT id FROM events WHERE hubspot = ?1 AND state = 0 ORDER BY changed_at",
         "UPDATE receipts SET outcome = 0 WHERE event_type = ?1",
     ] {
