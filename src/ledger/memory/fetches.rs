@@ -133,6 +133,7 @@ impl FetchQueue for MemoryLedger {
         let policy = self.policies.get(source);
         let coming = state.webinars.iter().filter(|(key, row)| {
             policy.is_some_and(|policy| policy.hubspot == key.hubspot)
+                && row.last_at > now
                 && is_coming(&row.webinar, source, now)
         });
         // Nothing is left for another call.

@@ -37,7 +37,8 @@ pub(super) fn page(tx: &ReadTx<'_>, query: &FetchQuery) -> Result<Page<FetchSumm
     })
 }
 
-/// A page of the source's webinars that are to come.
+/// A page of the source's webinars that are to come. The last date of such a webinar is later than now, so that the old
+/// ones, which are most, are not read.
 pub(super) fn coming(
     tx: &ReadTx<'_>,
     source: &SourceName,
@@ -47,9 +48,11 @@ pub(super) fn coming(
         return Ok(Page { items: Vec::new(), next: None });
     };
     let mut statement = tx.connection.prepare_cached(
-        "SELECT id, hubspot, webinar, state FROM webinars WHERE id > ?1 ORDER BY id",
+        "SELECT id, hubspot, webinar, state FROM webinars
+         WHERE id IN (SELECT id FROM webinars INDEXED BY webinars_by_age WHERE last_at > ?2 AND id > ?1)
+         ORDER BY id",
     )?;
-    let rows = statement.query([after.unwrap_or(0)])?;
+    let rows = statement.query((after.unwrap_or(0), tx.now))?;
     read_page(rows, PAGE_MAX, COMING_ROWS, |row| {
         let hubspot = row.get_ref("hubspot")?.as_str().map_err(rusqlite::Error::from)?;
         if hubspot != policy.hubspot.as_str() {

@@ -6,7 +6,7 @@ use webinar_bridge::event::{Change, ChangeKind, Millis, WebinarFields};
 use webinar_bridge::ledger::rules::fetch::FETCH_PATIENCE;
 use webinar_bridge::ledger::{
     FetchBlame, FetchOutcome, FetchQuery, FetchRedrive, FetchState, FetchSummary, Ledger,
-    ReceiptOutcome, Retention,
+    NewReceipt, ReceiptOutcome, Retention,
 };
 
 use super::back_end::BackEnd;
@@ -187,6 +187,23 @@ pub(super) async fn coming_webinars_of_a_source_are_listed<B: BackEnd>() {
     assert_eq!(coming("nobody").await, [""; 0]);
     back_end.clock().set(minutes(25 * 60));
     assert_eq!(coming("zoom").await, [""; 0], "it is over");
+}
+
+/// M13, M14: a 404 needs another webinar as a witness, however many old ones the store holds.
+pub(super) async fn first_page_of_coming_webinars_passes_old_ones_by<B: BackEnd>() {
+    let back_end = B::new();
+    let ledger = back_end.open(policies());
+    let old = (0..2_100).map(|id| created(&id.to_string(), "Old", NOON));
+    ledger.accept(receipt("old", old.collect())).await.expect("stored");
+    back_end.clock().set(minutes(3 * 24 * 60));
+    let mut coming = created("9999", "Coming", minutes(3 * 24 * 60));
+    coming.whole.start = Some(minutes(5 * 24 * 60));
+    let coming =
+        NewReceipt { received_at: minutes(3 * 24 * 60), ..receipt("coming", vec![coming]) };
+    ledger.accept(coming).await.expect("stored");
+    let page = ledger.coming_webinars(&source("zoom"), None).await.expect("read");
+    let ids: Vec<_> = page.items.iter().map(ToString::to_string).collect();
+    assert_eq!(ids, ["9999"]);
 }
 
 pub(super) async fn fetches_are_listed_by_pages_source_and_state<B: BackEnd>() {

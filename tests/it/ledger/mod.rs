@@ -95,6 +95,7 @@ macro_rules! suite {
                     dead_fetch_is_tried_once_more_when_its_source_changes,
                     fourth_webinar_that_turns_absent_within_a_day_waits_for_a_person,
                     coming_webinars_of_a_source_are_listed,
+                    first_page_of_coming_webinars_passes_old_ones_by,
                     fetches_are_listed_by_pages_source_and_state;
                 fetching:
                     requested_fetch_is_due_with_its_receipt_and_claimed_once,
