@@ -303,4 +303,8 @@ impl CommitObserver for Metrics {
     fn committed(&self, jobs: usize, took: Duration) {
         Self::committed(self, jobs, took);
     }
+
+    fn passed_by(&self, webinars: usize) {
+        Self::webinars_passed_by(self, webinars);
+    }
 }

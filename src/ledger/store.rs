@@ -33,6 +33,9 @@ pub trait Store: Send + Sync + 'static {
 pub trait CommitObserver: Send + Sync + 'static {
     /// Observes a commit: its number of jobs and its duration.
     fn committed(&self, jobs: usize, took: Duration);
+
+    /// Observes webinars that could not be folded and were passed by.
+    fn passed_by(&self, _webinars: usize) {}
 }
 
 /// Bytes on disk.

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use prometheus::core::Collector;
 use prometheus::{
-    CounterVec, Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounterVec, IntGauge,
-    IntGaugeVec, Opts, Registry,
+    CounterVec, Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec,
+    IntGauge, IntGaugeVec, Opts, Registry,
 };
 use serde::Deserialize;
 
@@ -45,6 +45,7 @@ pub(super) struct Families {
     pub(super) wal: IntGauge,
     pub(super) commit_duration: Histogram,
     pub(super) commit_size: Histogram,
+    pub(super) webinars_passed_by: IntCounter,
 }
 
 #[derive(Deserialize)]
@@ -83,6 +84,7 @@ impl Families {
             let (opts, labels, _) = find(name);
             register_family(registry, GaugeVec::new(opts, &labels))
         };
+        let int_counter = |name| register_family(registry, IntCounter::with_opts(find(name).0));
         let int_gauge = |name| register_family(registry, IntGauge::with_opts(find(name).0));
         let histograms = |name| {
             let (opts, labels, buckets) = find(name);
@@ -125,6 +127,7 @@ impl Families {
             wal: int_gauge("bridge_wal_bytes"),
             commit_duration: histogram("bridge_store_commit_duration_seconds"),
             commit_size: histogram("bridge_store_commit_size"),
+            webinars_passed_by: int_counter("bridge_webinars_passed_by_total"),
         }
     }
 }

@@ -207,6 +207,11 @@ impl Metrics {
         self.families.commit_duration.observe(took.as_secs_f64());
     }
 
+    /// Counts webinars that could not be folded and were passed by.
+    pub fn webinars_passed_by(&self, webinars: usize) {
+        self.families.webinars_passed_by.inc_by(u64::try_from(webinars).unwrap_or(u64::MAX));
+    }
+
     /// Sets the account's number of events by state.
     pub fn set_events(&self, account: &AccountName, counts: EventStateCounts) {
         let EventStateCounts { pending, in_flight, delivered, incomplete, filtered, dead } = counts;

@@ -71,3 +71,6 @@ UPDATE events SET base = 1, base_rank = 1
     WHERE state = 2 AND confirmed_hash IS NULL AND attempts = 0 AND sending_since IS NULL AND resend_at IS NULL;
 -- The newest delivered events of an account, which show whether it still takes what it took before.
 CREATE INDEX events_delivered ON events (hubspot) WHERE state = 1;
+
+-- Webinars that could not be folded when it was due. 0: to be tried again since the start; 1: tried.
+CREATE TABLE unfolded (webinar INTEGER PRIMARY KEY, tried INTEGER NOT NULL) STRICT;

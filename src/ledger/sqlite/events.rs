@@ -89,12 +89,39 @@ fn carry_out(
     Ok(())
 }
 
-/// Folds a webinar again with what is known now.
+/// Folds a webinar again with what is known now. One that cannot be folded is passed by, so that it stops neither the others
+/// nor the pruning: it is logged and counted once, and tried again at the next start.
 pub(super) fn refold(
     tx: &mut WriteTx<'_>,
     id: i64,
     scope: ReconcileScope,
 ) -> Result<(), LedgerError> {
+    let error = match tx.attempt(|tx| Ok(try_refold(tx, id, scope)?)) {
+        Ok(()) => return Ok(()),
+        Err(AttemptError::Store(error @ LedgerError::Unavailable { .. })) => return Err(error),
+        Err(error) => error,
+    };
+    let is_new = tx.connection.change(
+        "INSERT INTO unfolded (webinar, tried) VALUES (?1, 1)
+         ON CONFLICT DO UPDATE SET tried = 1 WHERE tried = 0",
+        [id],
+    )? > 0;
+    tx.connection.run(
+        "UPDATE events SET due_at = ?3 WHERE webinar = ?1 AND due_at <= ?2",
+        (id, tx.timer_time(), tx.now.plus(TIMER_RETRY)),
+    )?;
+    if is_new {
+        tx.effects.passed_by += 1;
+        tracing::error!(
+            webinar = id,
+            %error,
+            "a webinar cannot be folded; its events stay as they are until the next start tries it again"
+        );
+    }
+    Ok(())
+}
+
+fn try_refold(tx: &mut WriteTx<'_>, id: i64, scope: ReconcileScope) -> Result<(), LedgerError> {
     let found = tx.connection.first(
         "SELECT hubspot, account, webinar, state FROM webinars WHERE id = ?1",
         [id],

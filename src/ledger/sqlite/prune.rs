@@ -115,6 +115,7 @@ fn prune_webinars(tx: &mut WriteTx<'_>, keep: Retention) -> rusqlite::Result<boo
         }
         tx.connection.run("DELETE FROM webinar_receipts WHERE webinar = ?1", [id])?;
         tx.connection.run("DELETE FROM lasting_keys WHERE webinar = ?1", [id])?;
+        tx.connection.run("DELETE FROM unfolded WHERE webinar = ?1", [id])?;
         tx.connection.run("DELETE FROM webinars WHERE id = ?1", [id])?;
     }
     Ok(!old.is_empty())

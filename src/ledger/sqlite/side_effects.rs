@@ -26,6 +26,8 @@ pub(super) struct SideEffects {
     /// Accounts that have something to do.
     pub(super) woken: BTreeSet<AccountName>,
     pub(super) fetches: BTreeMap<SourceName, FetchCounts>,
+    /// Webinars that could not be folded and were passed by.
+    pub(super) passed_by: usize,
 }
 
 impl SideEffects {
@@ -65,6 +67,7 @@ impl SideEffects {
         self.released_bases.append(&mut other.released_bases);
         self.settled_fetches.append(&mut other.settled_fetches);
         self.woken.append(&mut other.woken);
+        self.passed_by += other.passed_by;
         for (source, queue) in other.fetches {
             self.fetches.entry(source).or_default().absorb(&queue);
         }

@@ -28,6 +28,20 @@ pub enum Rekey {
     Accept,
 }
 
+/// Folds a piece of the webinars again that were passed by before the start; returns whether there are more.
+fn retry_unfolded(tx: &mut WriteTx<'_>) -> Result<bool, LedgerError> {
+    let piece: Vec<i64> = tx.connection.all(
+        "SELECT webinar FROM unfolded WHERE tried = 0 LIMIT ?1",
+        [PIECE],
+        |row| row.get(0),
+    )?;
+    for id in &piece {
+        events::refold(tx, *id, ReconcileScope::NotOver)?;
+        tx.connection.run("DELETE FROM unfolded WHERE webinar = ?1 AND tried = 0", [id])?;
+    }
+    Ok(!piece.is_empty())
+}
+
 /// Compares the configuration with the last one, makes what the store holds of renamed sources and accounts their heirs',
 /// and stores the configuration.
 pub(super) fn compare_and_store(
@@ -66,6 +80,7 @@ pub(super) fn compare_and_store(
             (now, now.plus(TIMER_RETRY)),
         )?;
     }
+    transaction.run("UPDATE unfolded SET tried = 0", ())?;
     transaction.commit()?;
     Ok(())
 }
@@ -227,7 +242,7 @@ fn stored(connection: &Connection, name: &SourceName) -> rusqlite::Result<Option
 pub(super) fn refold_piece(tx: &mut WriteTx<'_>) -> Result<bool, LedgerError> {
     let after: Option<i64> =
         tx.connection.first("SELECT after FROM revision", (), |row| row.get(0))?;
-    let Some(after) = after else { return Ok(false) };
+    let Some(after) = after else { return retry_unfolded(tx) };
     let piece: Vec<i64> = tx.connection.all(
         "SELECT id FROM webinars WHERE id > ?1 ORDER BY id LIMIT ?2",
         (after, PIECE),

@@ -68,7 +68,7 @@ impl WriteTx<'_> {
         if self.is_clock_doubted { NO_TIMERS } else { self.now }
     }
 
-    /// Does work that leaves no trace if it is refused.
+    /// Does work that leaves no trace if it is refused, or meets data that cannot be read.
     pub(super) fn attempt<T>(
         &mut self,
         work: impl FnOnce(&mut Self) -> Result<T, AttemptError>,
@@ -80,12 +80,12 @@ impl WriteTx<'_> {
         let effects = std::mem::take(&mut self.effects);
         match done {
             Ok(_) => before.absorb(effects),
-            Err(AttemptError::Refused(_)) => {
+            Err(AttemptError::Refused(_) | AttemptError::Store(LedgerError::Corrupt { .. })) => {
                 self.connection.run("ROLLBACK TO attempt", ())?;
                 self.segment.truncate(len);
             }
             // The whole job is undone.
-            Err(AttemptError::Store(_)) => return done,
+            Err(AttemptError::Store(LedgerError::Unavailable { .. })) => return done,
         }
         self.effects = before;
         self.connection.run("RELEASE attempt", ())?;

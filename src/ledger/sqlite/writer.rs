@@ -188,6 +188,7 @@ impl Writer {
                 self.live.apply(&effects);
                 self.report_health(&kept);
                 self.settings.observer.committed(answers.len(), began.elapsed());
+                self.settings.observer.passed_by(effects.passed_by);
                 for answer in answers {
                     answer(kept.clone());
                 }

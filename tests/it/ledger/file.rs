@@ -6,8 +6,8 @@ use webinar_bridge::event::Millis;
 use webinar_bridge::ledger::erasure::EmailAddress;
 use webinar_bridge::ledger::sqlite::{OpenError, SqliteLedger, backup, erase};
 use webinar_bridge::ledger::{
-    EventQuery, EventState, EventStateCounts, FetchBlame, FetchOutcome, FetchStatus, LedgerError,
-    NewReceipt, ReceiptOutcome, RedriveRequest, Retention,
+    EventQuery, EventState, EventStateCounts, EventSummary, FetchBlame, FetchOutcome, FetchStatus,
+    LedgerError, NewReceipt, ReceiptOutcome, RedriveRequest, Retention,
 };
 
 use super::browsing::{all, five, ids};
@@ -20,6 +20,7 @@ use super::lasting::{KEEP, at, comes, lasting, prune};
 use super::redriving::{dead, redrive_all};
 use super::{NOW, claim, confirmed, counts, settle};
 use crate::harness::build::{NOON, account, created, minutes, policies, receipt, renamed};
+use crate::harness::events::AllEvents as _;
 use crate::harness::store::StoreFolder;
 
 /// Erasing a person fills free pages with zeros, as bodies that nobody has, and the next are to take other pages.
@@ -251,4 +252,59 @@ async fn unreadable_refusal_holds_up_neither_the_start_nor_a_settlement() {
     let ledger = store_folder.open(policies());
     settle(&ledger, &claim(&ledger, NOW).await, confirmed).await;
     assert_eq!(counts(&ledger).await.delivered, 1);
+}
+
+/// One webinar that cannot be read stops neither the others nor the pruning, and is tried again at the next start.
+#[tokio::test]
+async fn webinar_that_cannot_be_folded_is_passed_by() {
+    let store_folder = StoreFolder::new();
+    let ledger = store_folder.open(policies());
+    for id in ["1", "2", "3"] {
+        ledger.accept(receipt(id, vec![created(id, "Name", NOON)])).await.expect("stored");
+    }
+    settle(&ledger, &claim(&ledger, NOW).await, confirmed).await;
+    drop(ledger);
+    let file = || rusqlite::Connection::open(store_folder.file()).expect("opens");
+    let state: Vec<u8> = file()
+        .query_row("SELECT state FROM webinars WHERE webinar = '2'", (), |row| row.get(0))
+        .expect("read");
+    let set = |state: &[u8]| {
+        let sql = "UPDATE webinars SET state = ?1 WHERE webinar = '2'";
+        file().execute(sql, [state]).expect("set");
+    };
+    set(b"{");
+    let mut changed = policies();
+    for policy in changed.values_mut() {
+        policy.organizer = Some("Other GmbH".into());
+    }
+    let changed_events = async |ledger: &SqliteLedger| {
+        while ledger.run_timers(100).await.expect("passed by").next_due == Some(NOON) {}
+        let is_changed = |event: &EventSummary| {
+            let input = event.input.as_deref().map(String::from_utf8_lossy);
+            input.is_some_and(|input| input.contains("Other GmbH"))
+        };
+        let events = ledger.all_events().await.expect("events");
+        events.iter().filter(|event| is_changed(event)).count()
+    };
+    let passed_by = || -> i64 {
+        let sql = "SELECT count(*) FROM unfolded";
+        file().query_row(sql, (), |row| row.get(0)).expect("read")
+    };
+    let ledger = store_folder.open(changed.clone());
+    assert_eq!((changed_events(&ledger).await, passed_by()), (2, 1));
+    settle(&ledger, &claim(&ledger, NOW).await, confirmed).await;
+    drop(ledger);
+    let ledger = store_folder.open(changed.clone());
+    assert_eq!((changed_events(&ledger).await, passed_by()), (2, 1), "it is still unreadable");
+    drop(ledger);
+    set(&state);
+    let ledger = store_folder.open(changed);
+    assert_eq!((changed_events(&ledger).await, passed_by()), (3, 0), "it is tried again");
+    settle(&ledger, &claim(&ledger, NOW).await, confirmed).await;
+    set(b"{");
+    let day = Duration::from_hours(24);
+    store_folder.clock.set(NOON.plus(402 * day));
+    while ledger.prune(Retention { receipts: 30 * day, events: 400 * day }).await.expect("pruned") {
+    }
+    assert_eq!(counts(&ledger).await, EventStateCounts::default());
 }
