@@ -91,6 +91,7 @@ impl State {
         for event in self.events.values_mut() {
             if event.webinar == *webinar && event.key.external_event_id == *id {
                 event.row.is_frozen = true;
+                event.facts.due_at = None;
             }
         }
     }

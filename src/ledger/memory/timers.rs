@@ -125,7 +125,13 @@ fn prune(tx: &mut Transaction<'_>, keep: Retention) {
             row.last_at >= since || pending.contains(key)
         });
     }
-    events.retain(|_, event| webinars.contains_key(&event.webinar));
+    let is_old = |event: &MemoryEvent| {
+        let is_over = event.facts.ends_at.is_some_and(|at| at < usual);
+        is_over && event.row.changed_at < usual && !event.is_pending()
+    };
+    events.retain(|_, event| {
+        webinars.contains_key(&event.webinar) && !(event.row.is_frozen && is_old(event))
+    });
     for (state, span) in keep.ended_fetches() {
         let since = tx.now.minus(span);
         fetches.retain(|_, fetch| {

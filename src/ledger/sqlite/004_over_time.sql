@@ -23,6 +23,9 @@ ALTER TABLE webinar_receipts ADD COLUMN order_at INTEGER;
 
 -- 1: the event's occurrence left the state of its series, and the event stays as it is.
 ALTER TABLE events ADD COLUMN frozen INTEGER NOT NULL DEFAULT 0;
+DROP INDEX events_by_webinar;
+CREATE INDEX events_by_webinar ON events (webinar, frozen);
+CREATE INDEX events_frozen ON events (ends_at) WHERE frozen = 1;
 
 -- The queue of fetches: whose failure it is, since when, and what is dead.
 ALTER TABLE fetches RENAME COLUMN given_up TO state;                  -- 0 pending, 1 given up, 2 dead, 3 answered

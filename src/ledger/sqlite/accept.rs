@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use super::statements::Statements as _;
 use super::transaction::{AttemptError, WriteTx};
 use super::values::Json;
-use super::{event_rows, events, fetches, repetitions, webinars};
+use super::{event_rows, events, fetches, frozen, repetitions, webinars};
 use crate::event::freeze::pass_by_frozen;
 use crate::event::{Change, ExternalEventId};
 use crate::ledger::rules::accept::{
@@ -159,8 +159,8 @@ fn merge(
         order.seq = first.unwrap_or(order.seq);
     }
     let change = match id.filter(|_| webinar.has_frozen) {
-        Some(id) => {
-            let frozen = event_rows::frozen_occurrences(tx.connection, id, &key.webinar)?;
+        Some(_) => {
+            let frozen = frozen::frozen_among(tx.connection, key, &webinar, change)?;
             pass_by_frozen(change, &frozen)
         }
         None => Cow::Borrowed(change),

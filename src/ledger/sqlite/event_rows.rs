@@ -25,6 +25,19 @@ macro_rules! row_columns {
 }
 pub(super) use row_columns;
 
+/// Selects the columns that [`known_event`] reads.
+macro_rules! select_known_events {
+    ($condition:literal) => {
+        concat!(
+            "SELECT ",
+            $crate::ledger::sqlite::event_rows::row_columns!(),
+            ", id, external_event_id, timer_end, timer_confirmed FROM events ",
+            $condition
+        )
+    };
+}
+pub(super) use select_known_events;
+
 /// Reads an event's row.
 pub(super) fn event_row(row: &Row<'_>) -> rusqlite::Result<EventRow> {
     let TimeOrZero(not_before) = row.get("not_before")?;
@@ -151,24 +164,24 @@ pub(super) fn load_webinar(
     account: &AccountName,
     webinar: i64,
 ) -> rusqlite::Result<BTreeMap<String, KnownEvent>> {
-    let known = tx.connection.all(
-        concat!(
-            "SELECT ",
-            row_columns!(),
-            ", id, external_event_id, timer_end, timer_confirmed FROM events WHERE webinar = ?1"
-        ),
-        [webinar],
-        |row| {
-            let id = row.get("id")?;
-            let is_claimed = tx.live.is_claimed(account, id);
-            let end: Option<Millis> = row.get("timer_end")?;
-            let is_confirmed = row.get("timer_confirmed")?;
-            let timer = end.map(|end| TimerCompletion { end, is_confirmed });
-            let event = KnownEvent { id, row: event_row(row)?, is_claimed, timer };
-            Ok((row.get("external_event_id")?, event))
-        },
-    )?;
+    let sql = select_known_events!("WHERE webinar = ?1");
+    let known = tx.connection.all(sql, [webinar], |row| known_event(tx, account, row))?;
     Ok(known.into_iter().collect())
+}
+
+/// Reads an event of a webinar, and its external id.
+pub(super) fn known_event(
+    tx: &WriteTx<'_>,
+    account: &AccountName,
+    row: &Row<'_>,
+) -> rusqlite::Result<(String, KnownEvent)> {
+    let id = row.get("id")?;
+    let is_claimed = tx.live.is_claimed(account, id);
+    let end: Option<Millis> = row.get("timer_end")?;
+    let is_confirmed = row.get("timer_confirmed")?;
+    let timer = end.map(|end| TimerCompletion { end, is_confirmed });
+    let event = KnownEvent { id, row: event_row(row)?, is_claimed, timer };
+    Ok((row.get("external_event_id")?, event))
 }
 
 /// The occurrences of a series whose events are frozen.
@@ -185,14 +198,15 @@ pub(super) fn frozen_occurrences(
     Ok(ids.iter().filter_map(|id| id.occurrence_of(series)).collect())
 }
 
-/// Freezes the event of an occurrence that left the webinar's state.
+/// Freezes the event of an occurrence that left the webinar's state. Nothing is due for it any more.
 pub(super) fn freeze(
     connection: &Connection,
     webinar: i64,
     event: &ExternalEventId,
 ) -> rusqlite::Result<()> {
     connection.run(
-        "UPDATE events SET frozen = 1 WHERE webinar = ?1 AND external_event_id = ?2",
+        "UPDATE events SET frozen = 1, due_at = NULL
+         WHERE webinar = ?1 AND external_event_id = ?2",
         (webinar, event),
     )
 }

@@ -1,6 +1,7 @@
 //! Reconciling the events' rows with the webinar that they follow from.
 
 use super::event_rows;
+use super::frozen;
 use super::statements::Statements as _;
 use super::transaction::{AttemptError, WriteTx};
 use super::webinars;
@@ -26,7 +27,12 @@ pub(super) fn reconcile(
 ) -> Result<(), AttemptError> {
     // Without any source left in the configuration there are no defaults: the events stay as they are.
     let Some(policy) = policy_for(tx.policies, webinar) else { return Ok(()) };
-    let known = event_rows::load_webinar(tx, &key.hubspot, id)?;
+    // Without news the dates of frozen events count too.
+    let known = if has_news {
+        frozen::load_live(tx, key, id, webinar)?
+    } else {
+        event_rows::load_webinar(tx, &key.hubspot, id)?
+    };
     let of_new = base_of_new_event(webinar, tx.live.age);
     let bases = bases(&known, of_new, tx.now, tx.is_clock_doubted);
     let overlaid = overlay(webinar, &key.webinar, policy.recurring, &bases);

@@ -33,6 +33,7 @@ mod events;
 mod fetch_admin;
 mod fetch_counts;
 mod fetches;
+mod frozen;
 mod inherit;
 mod job;
 mod list_events;

@@ -12,6 +12,8 @@ const RECEIPTS: i64 = 1_000;
 const PIECES: usize = 100;
 /// The most webinars deleted in one piece.
 const WEBINARS: i64 = 200;
+/// The most frozen events deleted in one piece.
+const FROZEN: i64 = 200;
 /// The most ended fetches deleted in one piece, for each source.
 const FETCHES: i64 = 1_000;
 
@@ -23,11 +25,12 @@ pub(super) fn prune(tx: &mut WriteTx<'_>, keep: Retention) -> rusqlite::Result<b
     let receipts_before = tx.now.minus(keep.receipts);
     let receipts = prune_receipts(tx, receipts_before)?;
     let webinars = prune_webinars(tx, keep)?;
+    let frozen = prune_frozen(tx, keep)?;
     let mut fetches = false;
     for (state, span) in keep.ended_fetches() {
         fetches |= prune_fetches(tx, state, tx.now.minus(span))?;
     }
-    Ok(receipts || webinars || fetches)
+    Ok(receipts || webinars || frozen || fetches)
 }
 
 fn prune_receipts(tx: &WriteTx<'_>, before: Millis) -> rusqlite::Result<bool> {
@@ -119,6 +122,23 @@ fn prune_webinars(tx: &mut WriteTx<'_>, keep: Retention) -> rusqlite::Result<boo
         tx.connection.run("DELETE FROM webinars WHERE id = ?1", [id])?;
     }
     Ok(!old.is_empty())
+}
+
+/// Deletes the events of occurrences that left the state of their series, once they are old themselves.
+fn prune_frozen(tx: &mut WriteTx<'_>, keep: Retention) -> rusqlite::Result<bool> {
+    let (usual, _) = retention::webinar_bounds(keep, tx.now);
+    let gone: Vec<(i64, AccountName, EventState)> = tx.connection.all(
+        "DELETE FROM events WHERE id IN (
+             SELECT id FROM events INDEXED BY events_frozen
+             WHERE frozen = 1 AND ends_at < ?1 AND changed_at < ?1 AND state <> 0 LIMIT ?2)
+         RETURNING id, hubspot, state",
+        (usual, FROZEN),
+        |row| row.try_into(),
+    )?;
+    for (event, account, state) in &gone {
+        tx.effects.change_state(account, *event, Some(*state), None);
+    }
+    Ok(!gone.is_empty())
 }
 
 /// Deletes fetches that ended in that state before then, and were not requested since.

@@ -120,6 +120,7 @@ macro_rules! suite {
                 over_time:
                     series_of_ever_new_occurrences_is_cancelled_whole,
                     occurrence_of_long_ago_stays_as_it_was,
+                    event_of_long_ago_has_no_timer_and_goes_when_it_is_old,
                     equal_times_are_ordered_by_the_first_arrival_of_each_body,
                     untimed_changes_are_ordered_as_they_were_stored;
                 inheriting:

@@ -1,14 +1,17 @@
 //! Order and freezing over time: what the sequence of receipts and the bounds of a series decide.
 
+use std::time::Duration;
+
 use webinar_bridge::event::{
     Change, ChangeKind, EndTime, Millis, OccurrenceChange, OccurrenceId, OccurrenceListing, Shape,
     WebinarFields,
 };
-use webinar_bridge::ledger::{EventState, EventSummary, Ledger, ReceiptOutcome};
+use webinar_bridge::ledger::{EventState, EventSummary, Ledger, ReceiptOutcome, Retention};
 
 use super::back_end::BackEnd;
 use super::contract::*;
 use super::{claim, confirmed, settle};
+use crate::harness::build::source;
 use crate::harness::build::{NOON, created, minutes, policies, receipt, renamed};
 use crate::harness::events::AllEvents as _;
 
@@ -81,6 +84,32 @@ pub(super) async fn occurrence_of_long_ago_stays_as_it_was<B: BackEnd>() {
     accept(&ledger, "renamed", later, vec![renamed("1", "Renamed", minutes(later))]).await;
     accept(&ledger, "listed", later + 1, vec![list(0..3, later + 1)]).await;
     assert_eq!(events(&ledger).await, before);
+}
+
+/// M26: what left the state waits for no timer, and is pruned when it is old itself, although its series goes on.
+pub(super) async fn event_of_long_ago_has_no_timer_and_goes_when_it_is_old<B: BackEnd>() {
+    let back_end = B::new();
+    let day = Duration::from_hours(24);
+    let mut timed = policies();
+    timed.get_mut(&source("zoom")).expect("there").complete_after_end = Some(40 * day);
+    let ledger = back_end.open(timed);
+    accept(&ledger, "created", 0, vec![list(0..3, 0)]).await;
+    settle(&ledger, &claim(&ledger, super::NOW).await, confirmed).await;
+    let later = 75 * DAY;
+    back_end.clock().set(minutes(later));
+    accept(&ledger, "renamed", later, vec![renamed("1", "Renamed", minutes(later))]).await;
+    assert_eq!(ledger.run_timers(100).await.expect("run").next_due, None);
+    let later = 118 * DAY;
+    back_end.clock().set(minutes(later));
+    accept(&ledger, "again", later, vec![renamed("1", "Again", minutes(later))]).await;
+    let keep = Retention { receipts: 400 * day, events: 80 * day };
+    while ledger.prune(keep).await.expect("pruned") {}
+    assert_eq!(events(&ledger).await.len(), 3, "each is kept for as long after its end");
+    let keep = Retention { events: 30 * day, ..keep };
+    while ledger.prune(keep).await.expect("pruned") {}
+    assert_eq!(events(&ledger).await, []);
+    let state = ledger.webinar_state(&super::rebuilding::key("1")).await.expect("read");
+    assert!(state.webinar.has_frozen, "the series is still there");
 }
 
 /// M4: of equal times the later arrival wins, and a body that comes again keeps its first place.
