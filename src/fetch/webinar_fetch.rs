@@ -155,6 +155,9 @@ impl WebinarFetch<'_> {
             let wait = verdict::short_backoff(tries, (self.settings.random)());
             return self.retry_later(wait, format!("{reason} yet"), FetchBlame::NotFound);
         }
+        if let Some(wait) = self.rest_of_lag(asked_at, api.lag()) {
+            return self.retry_later(wait, format!("{reason} yet"), FetchBlame::NotFound);
+        }
         let fetched = FetchedAnswers {
             webinar: self.task.webinar.clone(),
             account: self.account(),
@@ -251,6 +254,15 @@ impl WebinarFetch<'_> {
     fn account(&self) -> Option<ExternalAccountId> {
         let configured = || self.settings.source.provider.api()?.account().cloned();
         self.task.account.clone().or_else(configured)
+    }
+
+    /// The time until an answer shows what the last webhook reported, if one of that time may not (M11): what is missing
+    /// may have just come back.
+    fn rest_of_lag(&self, asked_at: Millis, lag: Duration) -> Option<Duration> {
+        // A time to come was written by a clock that was ahead.
+        let reported_at = self.task.row.reported_at.filter(|at| *at <= asked_at)?;
+        let shown_from = reported_at.plus(lag);
+        (shown_from > asked_at).then(|| shown_from.since(self.settings.clock.now()))
     }
 
     /// The wait before the next request while an operator is needed: as long as the fetch has failed.

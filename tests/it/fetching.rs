@@ -221,6 +221,7 @@ impl Fixture {
     /// Receives a webhook that holds only this webinar's id.
     async fn request_fetch(&self, seed: &str, id: &str) {
         let mut webhook = receipt(seed, Vec::new());
+        webhook.received_at = self.store_folder.clock.now();
         webhook.fetch_requests = vec![fetch_request(id)];
         self.ledger.accept(webhook).await.expect("stored");
     }
@@ -466,6 +467,39 @@ async fn fetch_platform_that_finds_nothing_cancels_nothing() {
     fixture.server.answer("/webinars", json!({ "webinars": [] }));
     fetch_often().await;
     assert_eq!((fixture.pending().await, fixture.status().await.given_up), (0, 1));
+    assert_eq!(fixture.inputs().await[0].2["eventCancelled"], true);
+}
+
+/// M11: the webhook may report that the webinar is there again, and the API may not show that yet.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn fetch_missing_soon_after_a_webhook_is_repeated_after_the_lag() {
+    let fixture = Fixture::new(HEADER);
+    fixture.add_known_webinar().await;
+    fixture.server.answer("/webinars", json!({ "webinars": [] }));
+    fixture.answer_webinar("2", "There");
+    fixture.request_fetch("b", "2").await;
+    let worker = fixture.worker();
+    let drain = async || Arc::clone(&worker).drain(|| ()).await.expect("the fetches are made");
+    for _ in 0..10 {
+        drain().await;
+        fixture.advance(300);
+    }
+    fixture.request_fetch("c", "1").await;
+    drain().await;
+    let tries = fixture.paths().iter().filter(|(path, _)| path == "/webinars/1").count();
+    assert_eq!((tries, fixture.pending().await), (11, 1));
+    fixture.answer_webinar("1", "Back");
+    fixture.advance(60);
+    drain().await;
+    let (_, _, input) = &fixture.inputs().await[0];
+    assert_eq!((&input["eventCancelled"], &input["eventName"]), (&json!(false), &json!("Back")));
+    // Deleted for good now.
+    fixture.server.fail("/webinars/1", 404);
+    for _ in 0..12 {
+        fixture.request_fetch("d", "1").await;
+        drain().await;
+        fixture.advance(300);
+    }
     assert_eq!(fixture.inputs().await[0].2["eventCancelled"], true);
 }
 
