@@ -12,8 +12,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::fold::{EventFlags, HeldEvents};
-use super::id::{ExternalAccountId, ExternalEventId};
+use super::fold::HeldEvents;
+use super::id::ExternalEventId;
 use super::input::EventInput;
 use super::register::{Precedence, Stamp};
 use super::time::Millis;
@@ -85,35 +85,6 @@ impl BaseFields {
             custom,
             ..self
         }
-    }
-
-    /// The event as HubSpot holds it but for its flags, in the form in which it is sent; none without a name and an
-    /// organizer, which HubSpot requires, and none if it has these flags already.
-    #[must_use]
-    pub fn with_flags(
-        &self,
-        account: &ExternalAccountId,
-        event: &ExternalEventId,
-        flags: EventFlags,
-    ) -> Option<EventInput> {
-        let EventFlags { cancelled, completed } = flags;
-        if (cancelled, completed) == (self.cancelled, self.completed) {
-            return None;
-        }
-        Some(EventInput {
-            external_account_id: account.as_str().to_owned(),
-            external_event_id: event.as_str().to_owned(),
-            event_name: self.name.clone()?,
-            event_organizer: self.organizer.clone()?,
-            event_type: self.event_type.clone().unwrap_or_else(|| "WEBINAR".to_owned()),
-            event_description: self.description.clone(),
-            event_url: self.url.clone(),
-            start_date_time: self.start,
-            end_date_time: self.end,
-            event_cancelled: cancelled,
-            event_completed: completed,
-            custom_properties: self.custom.clone(),
-        })
     }
 
     /// Whether HubSpot need not be sent this input, since it holds it already.

@@ -39,8 +39,6 @@ pub struct FoldedEvent {
     pub completed_after: Option<Millis>,
     /// Whether it is cancelled, and whether it is completed, also while there is no input.
     pub flags: EventFlags,
-    /// What HubSpot held when it was read, with these flags, if a filter refuses the event and the flags are new.
-    pub read_with_flags: Option<Box<EventInput>>,
 }
 
 impl FoldedEvent {

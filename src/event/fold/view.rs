@@ -267,8 +267,6 @@ impl<'a> EventView<'a> {
         };
         let due_at = timer.filter(|_| !timed_out);
         let cancelled = self.is_cancelled();
-        let filtered_base = base.filter(|_| content == Err(vec![Gap::Filtered]));
-        let read_with_flags = filtered_base.and_then(|b| b.with_flags(account, &self.id, flags));
         FoldedEvent {
             id: self.id,
             content,
@@ -280,7 +278,6 @@ impl<'a> EventView<'a> {
             due_at,
             completed_after,
             flags,
-            read_with_flags: read_with_flags.map(Box::new),
         }
     }
 }

@@ -292,12 +292,6 @@ impl EventContent {
             let (state, input, gaps) = (EventState::Pending, Some(input), Vec::new());
             return Self { state, base, is_held: false, input, hash, gaps };
         }
-        if let (None, Some(input)) = (confirmed, &event.read_with_flags) {
-            let input = input.to_json();
-            let hash = Some(InputHash::from_input(&input));
-            let (state, input, gaps) = (EventState::Pending, Some(input), Vec::new());
-            return Self { state, base, is_held: false, input, hash, gaps };
-        }
         let state = match event.content.as_ref().map_err(Vec::as_slice) {
             // Also where this equals what HubSpot last confirmed: a state that was pending in between may be on its
             // way, or may have arrived without an answer, so that HubSpot holds that one. Only a confirmation shows it.
@@ -394,7 +388,6 @@ mod tests {
             due_at: None,
             completed_after: None,
             flags: EventFlags::default(),
-            read_with_flags: None,
         }
     }
 

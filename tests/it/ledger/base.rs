@@ -1,8 +1,6 @@
 //! Events that HubSpot may hold from before the ledger knew them (M19 to M22).
 
-use webinar_bridge::event::{
-    BaseFields, Change, ChangeKind, Gap, Millis, WebinarFields, compile_event_expression,
-};
+use webinar_bridge::event::{BaseFields, Change, ChangeKind, Gap, Millis, WebinarFields};
 use webinar_bridge::ledger::{
     BaseRead, BaseReadOutcome, BaseReads as _, ClaimRequest, EventState, EventSummary, Ledger,
     NewReceipt, RecordResult,
@@ -233,30 +231,4 @@ pub(super) async fn restored_copy_reads_what_hubspot_holds_before_it_sends<B: Ba
     let watched = created("3", "Three", minutes(4));
     ledger.accept(receipt("d", vec![watched])).await.expect("stored");
     assert_eq!(claim_read(&ledger).await, None);
-}
-
-/// A14, M20: HubSpot holds it, so it learns that it is off, with the texts that it has.
-pub(super) async fn flags_of_an_event_that_hubspot_held_are_sent_although_a_filter_refuses_it<
-    B: BackEnd,
->() {
-    let back_end = B::new();
-    let mut policies = policies();
-    for policy in policies.values_mut() {
-        policy.only = vec![compile_event_expression("event.name != 'Internal'").expect("valid")];
-    }
-    let ledger = back_end.open(policies);
-    ledger.accept(receipt("a", vec![older("1", "Internal", NOON)])).await.expect("stored");
-    let read = claim_read(&ledger).await.expect("it is to be read");
-    settle_read(&ledger, &read, found(held("Public"))).await;
-    ledger.accept(receipt("b", vec![renamed("1", "Internal", minutes(1))])).await.expect("stored");
-    assert_eq!(only_event(&ledger).await.state, EventState::Filtered);
-    let off = WebinarFields { cancelled: Some(true), ..WebinarFields::default() };
-    let off = Change { whole: off, kind: ChangeKind::Cancelled, ..renamed("1", "", minutes(2)) };
-    ledger.accept(receipt("c", vec![off])).await.expect("stored");
-    let batch = claim(&ledger, NOW).await;
-    let input: serde_json::Value = serde_json::from_slice(&batch[0].input).expect("JSON");
-    assert_eq!((&input["eventName"], &input["eventCancelled"]), (&"Public".into(), &true.into()));
-    settle(&ledger, &batch, confirmed).await;
-    ledger.accept(receipt("d", vec![renamed("1", "Internal", minutes(3))])).await.expect("stored");
-    assert!(claim(&ledger, NOW).await.is_empty(), "the flags are as before");
 }

@@ -165,8 +165,7 @@ macro_rules! suite {
                     cancellation_of_an_unknown_webinar_makes_no_event,
                     past_webinar_is_made_only_of_an_answer,
                     read_under_a_lost_lease_records_nothing,
-                    restored_copy_reads_what_hubspot_holds_before_it_sends,
-                    flags_of_an_event_that_hubspot_held_are_sent_although_a_filter_refuses_it;
+                    restored_copy_reads_what_hubspot_holds_before_it_sends;
                 browsing:
                     pages_come_newest_first_and_hold_each_event_once,
                     events_are_found_by_state_account_and_text,
