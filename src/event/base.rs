@@ -12,9 +12,9 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::fold::HeldEvents;
-use super::id::ExternalEventId;
-use super::input::EventInput;
+use super::fold::{EventFlags, HeldEvents};
+use super::id::{ExternalAccountId, ExternalEventId};
+use super::input::{DEFAULT_TYPE, EventInput};
 use super::register::{Precedence, Stamp};
 use super::time::Millis;
 pub use overlay::overlay;
@@ -65,6 +65,34 @@ impl BaseFields {
             custom: input.custom_properties.clone(),
         }
         .cleaned()
+    }
+
+    /// The input that changes nothing of these fields but the flags. None where it changes nothing at all, or HubSpot
+    /// holds no event that could be sent.
+    #[must_use]
+    pub fn with_flags(
+        &self,
+        account: &ExternalAccountId,
+        id: &ExternalEventId,
+        flags: EventFlags,
+    ) -> Option<EventInput> {
+        if (flags.cancelled, flags.completed) == (self.cancelled, self.completed) {
+            return None;
+        }
+        Some(EventInput {
+            external_account_id: account.as_str().to_owned(),
+            external_event_id: id.as_str().to_owned(),
+            event_name: self.name.clone()?,
+            event_organizer: self.organizer.clone()?,
+            event_type: self.event_type.clone().unwrap_or_else(|| DEFAULT_TYPE.to_owned()),
+            event_description: self.description.clone(),
+            event_url: self.url.clone(),
+            start_date_time: self.start,
+            end_date_time: self.end,
+            event_cancelled: flags.cancelled,
+            event_completed: flags.completed,
+            custom_properties: self.custom.clone(),
+        })
     }
 
     /// The fields without those that say nothing, and without HubSpot's own properties.

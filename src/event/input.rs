@@ -6,6 +6,9 @@ use serde::{Serialize, Serializer};
 
 use super::time::Millis;
 
+/// Type of an event of which nothing says it.
+pub(super) const DEFAULT_TYPE: &str = "WEBINAR";
+
 /// One element of `inputs`: HubSpot's `MarketingEventCreateRequestParams` (published OpenAPI, `POST
 /// /marketing/v3/marketing-events/events/upsert`; the dated versions have the same schema).
 ///

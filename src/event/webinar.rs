@@ -259,11 +259,12 @@ impl Webinar {
         }
         self.created_at = self.created_at.into_iter().chain(created_at).min();
         // A cancellation, an end or a recovery alone makes no event, whatever else its body shows.
-        let is_whole = change.full_picture && (change.is_answer || !change.kind.is_about_end());
+        let introduces = change.is_answer || change.is_creation;
+        let is_whole = change.full_picture && (introduces || !change.kind.is_about_end());
         self.full_picture |= is_whole;
         let described_at = is_whole.then_some(stamp.at);
         self.described_at = self.described_at.into_iter().chain(described_at).min();
-        self.was_introduced |= change.is_answer || change.is_creation;
+        self.was_introduced |= introduces;
         self.last_received_at = self.last_received_at.max(Some(received_at));
         Ok(())
     }

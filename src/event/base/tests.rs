@@ -4,8 +4,10 @@ use super::*;
 use crate::event::policy::tests::policy;
 use crate::event::webinar::Provenance;
 use crate::event::{
-    Change, ChangeKind, EndTime, ExternalAccountId, FoldedEvent, Gap, Origin, Policy, ProviderId,
-    ReceiptId, Shape, SourceName, Webinar, WebinarFields, WebinarId, fold_with_bases,
+    Change, ChangeKind, CustomProperty, EndTime, ExternalAccountId, FoldedEvent, Gap,
+    OccurrenceChange, OccurrenceId, OccurrenceListing, Origin, Policy, ProviderId, ReceiptId,
+    RecurringMode, Shape, SourceName, Webinar, WebinarFields, WebinarId, compile_event_expression,
+    fold_with_bases,
 };
 
 const START: Millis = Millis::new(10_000_000_000);
@@ -171,6 +173,61 @@ fn link_of_a_base_fills_in_only_where_none_is_known() {
 }
 
 #[test]
+fn link_that_a_report_removed_stays_removed() {
+    let removed =
+        WebinarFields { registration_url: Some(String::new()), ..WebinarFields::default() };
+    let updated = change(ChangeKind::Updated, 5, WebinarFields { ..removed.clone() });
+    assert_eq!(
+        input(&[change(ChangeKind::Updated, 4, named("New")), updated], &read(held())).event_url,
+        None
+    );
+    let created = change(ChangeKind::Created, 5, WebinarFields { ..removed });
+    let url = input(&[created], &read(held())).event_url;
+    assert_eq!(
+        url.as_deref(),
+        Some("https://example.com/held"),
+        "a creation comes before the base"
+    );
+}
+
+/// M20 with `recurring = "series"`: the one event's texts and calling off are kept; its times are the occurrences'.
+#[test]
+fn base_of_a_series_that_is_one_event_keeps_its_texts() {
+    let occurrence = OccurrenceChange {
+        id: OccurrenceId::parse("o1").expect("valid"),
+        fields: WebinarFields {
+            start: Some(Millis::new(START.get() + 5)),
+            ..WebinarFields::default()
+        },
+    };
+    let listed = Change {
+        shape: Some(Shape::Series),
+        occurrences: vec![occurrence],
+        listing: OccurrenceListing::Partial,
+        ..change(ChangeKind::Updated, 5, named("New"))
+    };
+    let bases = read(BaseFields { cancelled: true, ..held() });
+    let policy = Policy { organizer: None, recurring: RecurringMode::Series, ..policy() };
+    let input = folded(&[listed], &bases, &policy).content.expect("nothing is missing");
+    let start = Some(Millis::new(START.get() + 5));
+    let expected =
+        BaseFields { name: Some("New".into()), cancelled: true, start, end: None, ..held() };
+    assert_eq!(BaseFields::from_input(&input), expected);
+}
+
+/// M20: what a source computes is computed again.
+#[test]
+fn computed_property_of_a_base_is_dropped() {
+    let mut policy = Policy { organizer: None, ..policy() };
+    let expression = compile_event_expression("event.name == 'Never' ? 'x' : ''").expect("valid");
+    let computed = CustomProperty::Computed(expression);
+    policy.custom_properties.insert("seats".to_owned(), computed);
+    let event = folded(&[change(ChangeKind::Updated, 5, named("New"))], &read(held()), &policy);
+    let custom = event.content.expect("nothing is missing").custom_properties;
+    assert_ne!(custom.get("seats").map(String::as_str), Some("7"));
+}
+
+#[test]
 fn property_of_a_base_fills_in_only_what_nobody_says() {
     let removed = BTreeMap::from([("seats".to_owned(), String::new())]);
     let removed = WebinarFields { custom: removed, ..named("New") };
@@ -224,6 +281,32 @@ fn base_of_a_restored_copy_wins_over_every_report_of_the_copy_and_no_later_one()
     let input = input(&changes, &bases);
     assert_eq!(input.event_name, "Held", "M23");
     assert_eq!(input.event_description.as_deref(), Some("Later"));
+}
+
+/// M23: also over organizer, type, link and properties, of which a base otherwise only fills in what nobody says.
+#[test]
+fn base_of_a_restored_copy_wins_in_every_field() {
+    let fields = WebinarFields {
+        organizer: Some("Copy".into()),
+        event_type: Some("MEETING".into()),
+        description: Some("Copy".into()),
+        join_url: Some("https://example.com/copy".into()),
+        custom: BTreeMap::from([("seats".to_owned(), "3".to_owned())]),
+        start: Some(Millis::new(1_000)),
+        end: EndTime::after_minutes(5),
+        ..named("Copy")
+    };
+    let changes = [change(ChangeKind::Updated, 5, fields)];
+    let base = |last| {
+        let base = Base { position: BasePosition::AboveReceipt(last), fields: held() };
+        let known = BTreeMap::from([("7".to_owned(), BaseState::Read(Box::new(base)))]);
+        EventBases { known, ..EventBases::default() }
+    };
+    assert_eq!(BaseFields::from_input(&input(&changes, &base(1))), held());
+    let later = input(&changes, &base(0));
+    assert_eq!((later.event_name.as_str(), later.event_organizer.as_str()), ("Copy", "Copy"));
+    assert_eq!(later.event_url.as_deref(), Some("https://example.com/copy"));
+    assert_eq!(later.custom_properties["seats"], "3");
 }
 
 #[test]

@@ -27,6 +27,9 @@ pub struct FoldedEvent {
     pub warnings: Vec<Gap>,
     /// Title, if known; incomplete events are shown with it.
     pub name: Option<String>,
+    /// Of an event that the filter refuses and HubSpot was read to hold otherwise: what HubSpot holds, with the flags
+    /// that follow.
+    pub held_input: Option<EventInput>,
     /// Start, if known.
     pub start: Option<Millis>,
     /// End, if known.

@@ -9,11 +9,11 @@ use super::field_origin::FieldOrigin;
 use super::folded::{EventFlags, FoldedEvent};
 use super::held_event::HeldEvent;
 use super::resolve::{Resolved, latest};
-use crate::event::base::{BaseState, EventBases};
+use crate::event::base::{BaseFields, BasePosition, BaseState, EventBases};
 use crate::event::computed::apply_expressions;
 use crate::event::gap::Gap;
 use crate::event::id::{ExternalAccountId, ExternalEventId, ReceiptId};
-use crate::event::input::EventInput;
+use crate::event::input::{DEFAULT_TYPE, EventInput};
 use crate::event::policy::Policy;
 use crate::event::register::{Origin, Register};
 use crate::event::time::Millis;
@@ -99,6 +99,12 @@ impl<'a> EventView<'a> {
         }
     }
 
+    /// Whether a report that a base at that position does not replace says that there is no link.
+    fn is_link_removed(&self, position: BasePosition) -> bool {
+        let mut links = [self.registration_url, self.join_url].into_iter().flatten();
+        links.any(|link| link.value.is_empty() && !position.beats(&link.stamp))
+    }
+
     /// Whether the event is sent with the times that are known, although they may have changed: HubSpot holds it, or it
     /// is cancelled anyway.
     fn can_do_without_times(&self, held: Option<&HeldEvent>) -> bool {
@@ -172,6 +178,25 @@ impl<'a> EventView<'a> {
         fields.into_iter().chain(custom).filter_map(origin).collect()
     }
 
+    /// The source's properties under those that HubSpot held under those of the webinar; an empty one removes a property.
+    fn properties(&self, policy: &Policy, base: Option<&BaseFields>) -> BTreeMap<String, String> {
+        let mut custom = policy.fixed_properties();
+        for (name, value) in base.into_iter().flat_map(|base| &base.custom) {
+            let is_computed = policy.computed_properties().any(|(computed, _)| computed == name);
+            if !is_computed {
+                custom.entry(name.clone()).or_insert_with(|| value.clone());
+            }
+        }
+        for (key, resolved) in &self.custom {
+            if resolved.value.is_empty() {
+                custom.remove(*key);
+            } else {
+                custom.insert((*key).to_owned(), resolved.value.clone());
+            }
+        }
+        custom
+    }
+
     pub(super) fn finish(
         self,
         webinar: &Webinar,
@@ -207,21 +232,11 @@ impl<'a> EventView<'a> {
             .clone()
             .or_else(|| text(self.event_type))
             .or_else(|| base.and_then(|base| base.event_type.clone()));
-        let url = text(self.url().1).or_else(|| base.and_then(|base| base.url.clone()));
-        let mut custom = policy.fixed_properties();
-        for (name, value) in base.into_iter().flat_map(|base| &base.custom) {
-            let is_computed = policy.computed_properties().any(|(computed, _)| computed == name);
-            if !is_computed {
-                custom.entry(name.clone()).or_insert_with(|| value.clone());
-            }
-        }
-        for (key, resolved) in &self.custom {
-            if resolved.value.is_empty() {
-                custom.remove(*key);
-            } else {
-                custom.insert((*key).to_owned(), resolved.value.clone());
-            }
-        }
+        let url = text(self.url().1).or_else(|| {
+            let base = state.base()?;
+            base.fields.url.clone().filter(|_| !self.is_link_removed(base.position))
+        });
+        let custom = self.properties(policy, base);
         let flags = EventFlags {
             cancelled: self.is_cancelled(),
             completed: self.is_completed() || timed_out,
@@ -246,7 +261,7 @@ impl<'a> EventView<'a> {
                     external_event_id: self.id.as_str().to_owned(),
                     event_name,
                     event_organizer,
-                    event_type: event_type.unwrap_or_else(|| "WEBINAR".to_owned()),
+                    event_type: event_type.unwrap_or_else(|| DEFAULT_TYPE.to_owned()),
                     event_description: text(self.description),
                     event_url: url,
                     start_date_time: start,
@@ -265,12 +280,17 @@ impl<'a> EventView<'a> {
             Ok((input, remarks)) => (Ok(input), remarks),
             Err(gaps) => (Err(gaps), Vec::new()),
         };
+        // What `only` refuses stays as HubSpot had it, but for its flags.
+        let held_input = base
+            .filter(|_| matches!(content.as_ref().map_err(Vec::as_slice), Err([Gap::Filtered])))
+            .and_then(|base| base.with_flags(account, &self.id, flags));
         let due_at = timer.filter(|_| !timed_out);
         let cancelled = self.is_cancelled();
         FoldedEvent {
             id: self.id,
             content,
             warnings: remarks,
+            held_input,
             name,
             start,
             end,

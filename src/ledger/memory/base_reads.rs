@@ -48,7 +48,8 @@ impl BaseReads for MemoryLedger {
                 return RecordResult::LeaseLost;
             }
             // An event that was deleted meanwhile has nothing to record.
-            if let Some(event) = tx.state.events.get_mut(&read.id) {
+            let event = tx.state.events.get_mut(&read.id);
+            if let Some(event) = event.filter(|event| event.key == read.key) {
                 let after = base::settle_base_read(event.row.clone(), outcome);
                 if after != event.row {
                     event.row = after;

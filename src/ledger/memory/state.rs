@@ -52,6 +52,11 @@ impl State {
         self.last_number
     }
 
+    /// The highest number that was given.
+    pub(super) fn last_number(&self) -> i64 {
+        self.last_number
+    }
+
     /// A receipt and its number.
     pub(super) fn find_receipt(&self, id: ReceiptId) -> Option<(i64, &ReceiptRow)> {
         let (number, row) = self.receipts.iter().find(|(_, row)| row.summary.id == id)?;

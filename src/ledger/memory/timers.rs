@@ -203,7 +203,7 @@ pub(super) fn open(state: &mut State, now: Millis) {
     let age = state.age.get_or_insert(StoreAge { born_at: now, restored_at: None });
     if std::mem::take(&mut state.is_copy) {
         age.restored_at = Some(now);
-        let last = state.receipts.keys().next_back().copied().map_or(0, sequence_number);
+        let last = sequence_number(state.last_number());
         for event in state.events.values_mut() {
             event.row = restore(event.row.clone(), last);
             event.input = event.input.take().filter(|_| event.row.input_hash.is_some());

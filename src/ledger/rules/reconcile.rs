@@ -287,10 +287,18 @@ impl EventContent {
         };
         let flags = [(CANCELLED, event.flags.cancelled), (COMPLETED, event.flags.completed)];
         let confirmed = confirmed.filter(|_| is_filtered(event));
+        let was_confirmed = confirmed.is_some();
         if let Some(input) = confirmed.and_then(|input| replace_flags(input, &flags)) {
             let hash = Some(InputHash::from_input(&input));
             let (state, input, gaps) = (EventState::Pending, Some(input), Vec::new());
             return Self { state, base, is_held: false, input, hash, gaps };
+        }
+        // What was sent since it was read decides, where anything was.
+        if let Some(input) = event.held_input.as_ref().filter(|_| !was_confirmed) {
+            let input = input.to_json();
+            let hash = Some(InputHash::from_input(&input));
+            let (state, gaps) = (EventState::Pending, Vec::new());
+            return Self { state, base, is_held: false, input: Some(input), hash, gaps };
         }
         let state = match event.content.as_ref().map_err(Vec::as_slice) {
             // Also where this equals what HubSpot last confirmed: a state that was pending in between may be on its
@@ -381,6 +389,7 @@ mod tests {
             id: ExternalEventId::from_stored("7".into()),
             content: if gaps.is_empty() { Ok(input) } else { Err(gaps) },
             warnings: Vec::new(),
+            held_input: None,
             name: Some(name.into()),
             start: None,
             end,

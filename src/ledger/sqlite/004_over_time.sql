@@ -6,7 +6,8 @@ CREATE TABLE store (
     born_at     INTEGER NOT NULL, -- when the store was made, or its oldest receipt
     written_at  INTEGER NOT NULL, -- the last commit
     copied_at   INTEGER,          -- it is a copy, made then, that was not served yet
-    restored_at INTEGER           -- when a copy was last put into service
+    restored_at INTEGER,          -- when a copy was last put into service
+    last_receipt INTEGER NOT NULL DEFAULT 0 -- the highest receipts.seq that was deleted: numbers are never given again
 ) STRICT;
 INSERT INTO store (id, born_at, written_at)
     SELECT 0, coalesce((SELECT min(received_at) FROM receipts), unixepoch() * 1000),

@@ -107,9 +107,11 @@ fn store(
     }
     let place = (!receipt.body.is_empty()).then(|| tx.segment.push(&receipt.body));
     let inserted = tx.connection.change(
-        "INSERT INTO receipts (id, source, dedupe_key, provider, event_type, outcome, reason,
+        "INSERT INTO receipts (seq, id, source, dedupe_key, provider, event_type, outcome, reason,
              received_at, hash, body_id, body_offset, body_length, kind, headers, lasting)
-         SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15
+         SELECT max(coalesce((SELECT max(seq) FROM receipts), 0),
+                 (SELECT last_receipt FROM store WHERE id = 0)) + 1,
+             ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15
          WHERE ?16 OR NOT EXISTS
              (SELECT 1 FROM lasting_keys WHERE source = ?2 AND dedupe_key = ?3)
          ON CONFLICT (source, dedupe_key) DO NOTHING",

@@ -46,8 +46,14 @@ pub(super) fn settle(
     read: &BaseRead,
     outcome: BaseReadOutcome,
 ) -> Result<(), LedgerError> {
-    // An event that was deleted meanwhile has nothing to record.
-    if let Some((_, before)) = event_rows::load(tx.connection, read.id)? {
+    // An event that was deleted meanwhile has nothing to record, and another one may have its number now.
+    let is_same = tx.connection.value(
+        "SELECT EXISTS (SELECT 1 FROM events WHERE id = ?1 AND hubspot = ?2
+             AND external_account_id = ?3 AND external_event_id = ?4)",
+        (read.id, account, &read.key.external_account_id, &read.key.external_event_id),
+    )?;
+    let row = if is_same { event_rows::load(tx.connection, read.id)? } else { None };
+    if let Some((_, before)) = row {
         let after = base::settle_base_read(before.clone(), outcome);
         if after != before {
             event_rows::store(tx.connection, read.id, &after)?;

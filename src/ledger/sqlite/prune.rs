@@ -63,6 +63,11 @@ fn prune_receipts(tx: &WriteTx<'_>, before: Millis) -> rusqlite::Result<bool> {
         "DELETE FROM receipts WHERE seq <= ?1 AND received_at NOT BETWEEN ?2 AND ?3",
         (old, before, now),
     )?;
+    tx.connection.run(
+        "UPDATE store SET last_receipt = ?1 WHERE id = 0 AND last_receipt < ?1
+             AND NOT EXISTS (SELECT 1 FROM receipts WHERE seq > ?1)",
+        [old],
+    )?;
     // Negative ids are the eraser's filler: if it were deleted early, the eraser would overwrite the same pages again.
     tx.connection.run(
         "DELETE FROM bodies WHERE id > 0 AND id < coalesce(

@@ -37,8 +37,12 @@ pub(super) fn restore_copy(connection: &mut Connection, now: Millis) -> Result<(
         connection.value("SELECT copied_at FROM store WHERE id = 0", ())?;
     let Some(copied_at) = copied_at else { return Ok(()) };
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    let last: Option<i64> = transaction.value("SELECT max(seq) FROM receipts", ())?;
-    let last = last.and_then(|last| u64::try_from(last).ok()).unwrap_or(0);
+    let last: i64 = transaction.value(
+        "SELECT max(coalesce((SELECT max(seq) FROM receipts), 0), last_receipt) FROM store
+         WHERE id = 0",
+        (),
+    )?;
+    let last = u64::try_from(last).unwrap_or(0);
     let ids: Vec<i64> =
         transaction.all("SELECT id FROM events ORDER BY id", (), |row| row.get(0))?;
     let mut effects = SideEffects::default();

@@ -77,6 +77,8 @@ fn apply_event(
     let new = || Change::new(id.clone(), ChangeKind::Created);
     let change = changes.entry(id.clone()).or_insert_with(new);
     change.occurred_at = change.occurred_at.max(at);
+    let created_at = reader.read("create-time", meeting.create_time, lenient::unix_millis);
+    change.created_at = created_at.or(change.created_at);
     match action {
         MeetingAction::Created => {
             let unlimited = |minutes: &&RawValue| minutes.get() == "0";
@@ -86,14 +88,17 @@ fn apply_event(
             change.whole = WebinarFields {
                 name: reader.read("name", meeting.name, lenient::non_empty_text),
                 event_type: Some(EVENT_TYPE.to_owned()),
-                start: reader.read("create-time", meeting.create_time, lenient::unix_millis),
+                start: created_at,
                 end: reader.read("duration", limit, lenient::duration_minutes),
                 cancelled: Some(false),
                 ..change.whole.clone()
             };
         }
         MeetingAction::Ended => {
-            change.kind = ChangeKind::Completed;
+            // What is created and ended in one body was created.
+            if !change.full_picture {
+                change.kind = ChangeKind::Completed;
+            }
             change.whole.actual_end = at;
             change.whole.completed = Some(true);
         }

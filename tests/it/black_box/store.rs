@@ -120,6 +120,12 @@ async fn opens(path: &Path) {
     let started = SystemClock.now();
     let bridge = before.start_with(&KEEP);
     let mut snapshot = Snapshot::new(&format!("store.{name}.txt"));
+    eventually("all webinars are folded again", async || {
+        let events = get(&bridge, "GET /api/v1/events?state=incomplete").await;
+        let is_folded = |event: &Value| event["gaps"][0] == "base_unread";
+        events["events"].as_array().expect("a list").iter().all(is_folded)
+    })
+    .await;
     history(&bridge, started, &mut snapshot, &mut Redactor::new(Vec::new())).await;
     for (account, status) in ["main", "shadow"].into_iter().enumerate() {
         let counts = counts(&bridge, account).await;

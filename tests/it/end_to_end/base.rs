@@ -114,6 +114,51 @@ async fn webinars_created_under_the_bridges_eyes_are_never_read() {
     assert_eq!(calls(&setting, EmulatorOperation::Read), 0);
 }
 
+/// M19: a custom source says when a webinar was created.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn custom_source_tells_the_creation_in_each_webhook() {
+    let setting = Setting::with(
+        generous(),
+        FAST,
+        "[source.stage]\nprovider = \"custom\"\norganizer = \"Acme\"\nexternal_account_id = \"acme\"\n\
+         path_token = \"a-path-token-of-the-tests\"\nverify = { scheme = \"path_token\" }\n\
+         map = { event_id = \"payload.id\", name = \"payload.title\", start = \"payload.start\", \
+         created_at = \"payload.made\" }\n",
+    );
+    let bridge = setting.start();
+    let line = "POST /webhooks/stage/a-path-token-of-the-tests";
+    for (id, made) in [("new", ago(50)), ("old", ago(70))] {
+        let body = json!({
+            "id": id, "title": "On stage", "start": planned(0).to_string(), "made": made.to_string(),
+        });
+        let answer = request(&bridge.webhooks, line, &[], body.to_string().as_bytes()).await;
+        assert_eq!(answer.expect("an answer").word(), "accepted");
+    }
+    bridge.settled().await;
+    assert_eq!(setting.held_of("acme").keys().collect::<Vec<_>>(), ["new", "old"]);
+    assert_eq!(setting.reads(), 1, "of the one from before");
+}
+
+/// M22: any other failure of a read is the account's: it is tried again, and nothing is sent without its answer.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn failed_read_is_repeated_and_nothing_is_sent_before_its_answer() {
+    let setting = Setting::with(generous(), FAST, "");
+    setting.hubspot.emulator().hold(SystemClock.now(), held("1", json!({})));
+    setting.hubspot.emulator().set_read_status(Some(500));
+    let bridge = setting.start();
+    Zoom::to(&bridge).story([updated(1, json!({ "topic": "Calmer releases" }), now())]).await;
+    let failed = async || {
+        let status = request(&bridge.ops, "GET /api/v1/status", &[], &[]).await.expect("an answer");
+        status.json()["accounts"][0]["failures"].as_u64() > Some(1)
+    };
+    eventually_within(Duration::from_secs(20), "the account shows the failures", failed).await;
+    assert_eq!(setting.event("1").writes, 1);
+    setting.hubspot.emulator().set_read_status(None);
+    bridge.settled().await;
+    let expected = held("1", json!({ "eventName": "Calmer releases" }));
+    assert_eq!(setting.event("1").input, expected);
+}
+
 /// M22: a credential without the scope for reading pauses nothing.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn refused_read_holds_only_the_events_that_need_it() {

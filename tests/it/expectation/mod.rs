@@ -308,8 +308,10 @@ impl Facts {
 /// Whether an event that HubSpot does not hold is made of what was said (M21): a body shows the whole webinar, and says
 /// more than that it ends; and what was over by then was introduced by its creation or an answer.
 fn makes_event(said: &Said<'_>, start: Option<Millis>, end: Option<Millis>) -> bool {
-    let shows_all =
-        |change: &Change| change.full_picture && (change.is_answer || !change.kind.is_about_end());
+    let shows_all = |change: &Change| {
+        let introduces = change.is_answer || change.is_creation;
+        change.full_picture && (introduces || !change.kind.is_about_end())
+    };
     let shown = said.statements(|change| shows_all(change).then_some(()));
     let Some(first) = shown.iter().map(|shown| shown.place.at).min() else { return false };
     let over_at = end.or_else(|| start.map(|start| Millis::new(start.get() + DAY)));

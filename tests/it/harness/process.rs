@@ -11,7 +11,9 @@ use std::time::Duration;
 use serde_json::Value;
 use tempfile::TempDir;
 use webinar_bridge::clock::SystemClock;
-use webinar_bridge::sandbox::emulator::{EmulatorSettings, StoredEvent};
+use webinar_bridge::sandbox::emulator::{
+    EmulatorCall, EmulatorOperation, EmulatorSettings, StoredEvent,
+};
 use webinar_bridge::sandbox::hubspot_server::HubSpotServer;
 
 use super::eventually_within;
@@ -235,6 +237,15 @@ impl Bridge {
     /// All log lines so far.
     pub(crate) fn logged(&self) -> String {
         std::fs::read_to_string(&self.log).expect("a log")
+    }
+}
+
+impl Setting {
+    /// The number of events that were read at HubSpot so far.
+    pub(crate) fn reads(&self) -> usize {
+        let emulator = self.hubspot.emulator();
+        let is_read = |call: &&EmulatorCall| call.operation == Some(EmulatorOperation::Read);
+        emulator.calls().iter().filter(is_read).count()
     }
 }
 

@@ -1,15 +1,22 @@
 //! Events that HubSpot may hold from before the ledger knew them (M19 to M22).
 
-use webinar_bridge::event::{BaseFields, Change, ChangeKind, Gap, Millis, WebinarFields};
+use std::time::Duration;
+
+use webinar_bridge::event::{
+    BaseFields, Change, ChangeKind, EventKey, ExternalEventId, Gap, Millis, OccurrenceChange,
+    OccurrenceId, OccurrenceListing, Policy, Shape, WebinarFields, compile_event_expression,
+};
 use webinar_bridge::ledger::{
     BaseRead, BaseReadOutcome, BaseReads as _, ClaimRequest, EventState, EventSummary, Ledger,
-    NewReceipt, RecordResult,
+    NewReceipt, RecordResult, Retention,
 };
 
 use super::back_end::BackEnd;
 use super::contract::*;
 use super::{NOW, claim, confirmed, lease, settle};
-use crate::harness::build::{NOON, account, created, minutes, policies, receipt, renamed};
+use crate::harness::build::{
+    NOON, account, created, minutes, policies, policy, receipt, renamed, source,
+};
 use crate::harness::events::AllEvents as _;
 
 /// A webinar in full, of which nothing says when it was created.
@@ -186,6 +193,125 @@ pub(super) async fn read_under_a_lost_lease_records_nothing<B: BackEnd>() {
     assert_eq!(only_event(&ledger).await.gaps, [Gap::BaseUnread]);
     back_end.give_lease_back(&ledger, &account("main"));
     assert!(claim_read(&ledger).await.is_some(), "its claim ended with the lease");
+}
+
+/// M19: the ledger was not watching then.
+pub(super) async fn event_of_a_creation_before_the_ledger_is_read<B: BackEnd>() {
+    let back_end = B::new();
+    let ledger = back_end.open(policies());
+    let before = created("1", "One", minutes(-61));
+    ledger.accept(receipt("a", vec![before])).await.expect("stored");
+    assert!(claim_read(&ledger).await.is_some());
+    assert!(claim(&ledger, NOW).await.is_empty());
+}
+
+/// M21: what was made, and is called off before its first delivery and its end, is delivered so.
+pub(super) async fn cancelled_before_its_first_delivery_is_delivered_cancelled<B: BackEnd>() {
+    let answer = Change { is_answer: true, ..older("1", "One", NOON) };
+    for made in [created("1", "One", NOON), answer] {
+        let back_end = B::new();
+        let ledger = back_end.open(policies());
+        ledger.accept(receipt("a", vec![made])).await.expect("stored");
+        let off = WebinarFields { cancelled: Some(true), ..WebinarFields::default() };
+        let kind = ChangeKind::Cancelled;
+        let off = Change { whole: off, kind, ..renamed("1", "", minutes(1)) };
+        ledger.accept(receipt("b", vec![off])).await.expect("stored");
+        if let Some(read) = claim_read(&ledger).await {
+            settle_read(&ledger, &read, BaseReadOutcome::Absent).await;
+        }
+        let [sent]: [_; 1] = claim(&ledger, NOW).await.try_into().expect("one event");
+        let input: serde_json::Value = serde_json::from_slice(&sent.input).expect("JSON");
+        assert_eq!((&input["eventCancelled"], &input["eventName"]), (&true.into(), &"One".into()));
+    }
+}
+
+/// A14, M20: the filter refuses what the webinar is called now, but HubSpot holds it from before.
+pub(super) async fn filtered_event_that_hubspot_holds_is_called_off_as_it_is<B: BackEnd>() {
+    let back_end = B::new();
+    let only = compile_event_expression("event.name != 'Internal'").expect("valid");
+    let policies = [(source("zoom"), Policy { only: vec![only], ..policy("main") })].into();
+    let ledger = back_end.open(policies);
+    ledger.accept(receipt("a", vec![renamed("1", "Internal", NOON)])).await.expect("stored");
+    let read = claim_read(&ledger).await.expect("HubSpot may hold it");
+    let fields = BaseFields { description: Some("Held".into()), ..held("Public") };
+    settle_read(&ledger, &read, found(fields)).await;
+    assert_eq!(only_event(&ledger).await.state, EventState::Filtered);
+    let off = WebinarFields { cancelled: Some(true), ..WebinarFields::default() };
+    let kind = ChangeKind::Cancelled;
+    let off = Change { whole: off, kind, ..renamed("1", "", minutes(1)) };
+    ledger.accept(receipt("b", vec![off])).await.expect("stored");
+    let [sent]: [_; 1] = claim(&ledger, NOW).await.try_into().expect("one event");
+    let input: serde_json::Value = serde_json::from_slice(&sent.input).expect("JSON");
+    assert_eq!((&input["eventName"], &input["eventCancelled"]), (&"Public".into(), &true.into()));
+    assert_eq!(input["eventDescription"], "Held");
+}
+
+/// A fold reads and writes all events of its webinar, so that hundreds of reads must not each make one.
+pub(super) async fn reads_of_a_long_series_share_a_fold<B: BackEnd>() {
+    let back_end = B::new();
+    let ledger = back_end.open(policies());
+    let occurrence = |n: i64| OccurrenceChange {
+        id: OccurrenceId::parse(format!("o{n}")).expect("valid"),
+        fields: WebinarFields { start: Some(minutes(1_440 * n)), ..WebinarFields::default() },
+    };
+    let series = Change {
+        shape: Some(Shape::Series),
+        occurrences: (1..=70).map(occurrence).collect(),
+        listing: OccurrenceListing::Full,
+        ..older("1", "One", NOON)
+    };
+    ledger.accept(receipt("a", vec![series])).await.expect("stored");
+    let mut versions = Vec::new();
+    while let Some(read) = claim_read(&ledger).await {
+        settle_read(&ledger, &read, BaseReadOutcome::Absent).await;
+        let events = ledger.all_events().await.expect("events");
+        versions.push(events.iter().filter(|event| event.state == EventState::Pending).count());
+    }
+    assert_eq!(versions.len(), 70);
+    versions.dedup();
+    assert_eq!(versions, [0, 6, 38, 70], "the last read leaves nothing behind");
+}
+
+/// A read that took long: its event was deleted, and another one has its number.
+pub(super) async fn read_is_recorded_only_for_its_own_event<B: BackEnd>() {
+    let back_end = B::new();
+    let ledger = back_end.open(policies());
+    ledger.accept(receipt("a", vec![older("1", "One", NOON)])).await.expect("stored");
+    let read = claim_read(&ledger).await.expect("it is to be read");
+    let external_event_id = ExternalEventId::from_stored("2".to_owned());
+    let key = EventKey { external_event_id, ..read.key.clone() };
+    settle_read(&ledger, &BaseRead { key, ..read }, found(held("Two"))).await;
+    let event = only_event(&ledger).await;
+    assert_eq!((event.gaps, event.object_id), (vec![Gap::BaseUnread], None));
+    assert!(claim_read(&ledger).await.is_some());
+}
+
+/// A19, M23: the ledger was quiet for so long that it has no receipt any more.
+pub(super) async fn restored_copy_without_receipts_keeps_what_hubspot_holds<B: BackEnd>() {
+    let back_end = B::new();
+    let ledger = back_end.open(policies());
+    for (seed, name) in [("a", "One"), ("b", "Two"), ("c", "Three")] {
+        ledger.accept(receipt(seed, vec![created("1", name, NOON)])).await.expect("stored");
+    }
+    let batch = claim(&ledger, NOW).await;
+    settle(&ledger, &batch, confirmed).await;
+    back_end.clock().set(minutes(60));
+    let keep = Retention { receipts: Duration::from_mins(1), events: Duration::from_hours(10_000) };
+    while ledger.prune(keep).await.expect("pruned") {}
+    ledger.close().await;
+    drop(ledger);
+    back_end.mark_copy();
+    let ledger = back_end.open(policies());
+    let agenda = WebinarFields { description: Some("New".into()), ..WebinarFields::default() };
+    let changed = Change { whole: agenda, ..renamed("1", "", minutes(61)) };
+    let changed = NewReceipt { received_at: minutes(61), ..receipt("d", vec![changed]) };
+    ledger.accept(changed).await.expect("stored");
+    let read = claim_read(&ledger).await.expect("it is to be read");
+    settle_read(&ledger, &read, found(held("Renamed since the copy"))).await;
+    let input = only_event(&ledger).await.input.expect("it is complete");
+    let input: serde_json::Value = serde_json::from_slice(&input).expect("JSON");
+    assert_eq!(input["eventName"], "Renamed since the copy");
+    assert_eq!(input["eventDescription"], "New", "below everything received since");
 }
 
 /// A19, M23: HubSpot is newer than a copy that is put back.

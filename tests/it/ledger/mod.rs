@@ -165,7 +165,13 @@ macro_rules! suite {
                     cancellation_of_an_unknown_webinar_makes_no_event,
                     past_webinar_is_made_only_of_an_answer,
                     read_under_a_lost_lease_records_nothing,
-                    restored_copy_reads_what_hubspot_holds_before_it_sends;
+                    event_of_a_creation_before_the_ledger_is_read,
+                    cancelled_before_its_first_delivery_is_delivered_cancelled,
+                    filtered_event_that_hubspot_holds_is_called_off_as_it_is,
+                    reads_of_a_long_series_share_a_fold,
+                    read_is_recorded_only_for_its_own_event,
+                    restored_copy_reads_what_hubspot_holds_before_it_sends,
+                    restored_copy_without_receipts_keeps_what_hubspot_holds;
                 browsing:
                     pages_come_newest_first_and_hold_each_event_once,
                     events_are_found_by_state_account_and_text,

@@ -109,6 +109,7 @@ async fn meeting_created_and_ended_is_delivered_and_completed() {
 
     let secrets = ["secret-mod", "secret-view", "secret-meta", "71347", "guest"];
     assert_eq!(assert_not_stored(&bridge, "bbb", &secrets).await, 3);
+    assert_eq!(setting.reads(), 0, "M19: it was created under the bridge's eyes");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

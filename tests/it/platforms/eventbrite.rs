@@ -53,6 +53,7 @@ fn event(id: &str, status: &str, start: i64, changed: i64, more: Value) -> Value
         "id": id, "organization_id": ORGANIZATION, "status": status, "online_event": false,
         "name": { "text": "Open day" }, "description": { "text": "Come in." },
         "url": format!("https://www.eventbrite.example/e/{id}"), "changed": at(changed),
+        "created": at(changed.min(seconds() - 600)),
         "start": { "utc": at(start) }, "end": { "utc": at(start + HOUR) },
         "is_series": false, "is_series_parent": false, "organizer": { "name": "The Museum" },
     });
@@ -117,6 +118,7 @@ async fn event_lifecycle_is_fetched_and_delivered() {
     send_webhook(&bridge, "event.updated", &event_url("41")).await;
     fetched_and_settled(&bridge, "eventbrite").await;
     assert!(setting.held_of(ORGANIZATION)["41"].input.event_cancelled);
+    assert_eq!(setting.reads(), 0, "M19: it was created under the bridge's eyes");
 
     // Events are completed by their status or by the time since their end. A series itself is not delivered.
     let series = json!({ "is_series": true, "is_series_parent": true });

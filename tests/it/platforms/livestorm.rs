@@ -50,7 +50,8 @@ fn event(title: &str, updated_at: i64) -> Value {
 fn session(id: &str, status: &str, start: i64, updated_at: i64, more: Value) -> Value {
     let attributes = json!({
         "event_id": "e-1", "status": status, "estimated_started_at": start, "started_at": 0, "ended_at": 0,
-        "canceled_at": 0, "updated_at": updated_at, "breakout_room_parent_session_id": null,
+        "canceled_at": 0, "updated_at": updated_at, "created_at": seconds() - 600,
+        "breakout_room_parent_session_id": null,
     });
     json!({ "id": id, "type": "sessions", "attributes": with(attributes, more) })
 }
@@ -182,6 +183,7 @@ async fn session_lifecycle_is_fetched_and_delivered() {
     assert!(calls.iter().all(|call| call.status == 200), "{calls:?}");
     assert_eq!(calls.len(), 2 + 3 + 2 + 2 + 2 + 2, "{calls:?}");
     api.close();
+    assert_eq!(setting.reads(), 0, "M19: it was created under the bridge's eyes");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

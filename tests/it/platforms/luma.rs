@@ -57,7 +57,7 @@ fn event(id: &str, name: &str, start: Millis) -> Value {
         "platform": "luma", "id": id, "calendar_id": CALENDAR, "name": name,
         "description": "One editor.", "start_at": start.to_string(),
         "end_at": start.plus(Duration::from_hours(1)).to_string(),
-        "created_at": ago(120).to_string(), "timezone": "Europe/Vienna", "location_type": "zoom",
+        "created_at": ago(50).to_string(), "timezone": "Europe/Vienna", "location_type": "zoom",
         "meeting_url": "https://rooms.example/secret-room", "url": format!("https://luma.example/{id}"),
     })
 }
@@ -116,6 +116,7 @@ async fn event_lifecycle_is_delivered() {
     bridge.settled().await;
     let event_ = held();
     assert_eq!((event_.input.event_cancelled, event_.input.event_completed), (true, false));
+    assert_eq!(setting.reads(), 0, "M19: it was created under the bridge's eyes");
 }
 
 /// The event is moved and moved back: the third body equals the first and is no duplicate.

@@ -106,6 +106,7 @@ async fn webinar_lifecycle_is_delivered() {
         "the actual end"
     );
     assert_eq!((ended.input.event_cancelled, ended.input.event_completed), (false, true));
+    assert_eq!(setting.reads(), 0, "M19: it was created under the bridge's eyes");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -86,6 +86,7 @@ async fn event_lifecycle_is_delivered() {
     bridge.settled().await;
     let event_ = held();
     assert_eq!((event_.input.event_cancelled, event_.input.event_completed), (true, false));
+    assert_eq!(setting.reads(), 0, "M19: it was created under the bridge's eyes");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -128,6 +128,7 @@ async fn event_lifecycle_is_delivered() {
 
     let secrets = ["secret-user", "secret-street", "secret-room"];
     assert!(assert_not_stored(&bridge, "wix", &secrets).await > 0);
+    assert_eq!(setting.reads(), 0, "M19: it was created under the bridge's eyes");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
