@@ -28,3 +28,4 @@ mod replay;
 mod sim;
 mod store_owner;
 mod verify;
+mod year;
