@@ -51,7 +51,8 @@ bridge_webhook_bad_fields_total counter
 bridge_webhook_duration_seconds histogram
 bridge_webhooks_foreign_account_total counter
 bridge_webhooks_rejected_total counter
-bridge_webhooks_total counter";
+bridge_webhooks_total counter
+bridge_webinars_passed_by_total counter";
 
 #[test]
 fn families_have_their_names_and_types() {
