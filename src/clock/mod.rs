@@ -12,7 +12,7 @@ mod witnessed;
 use std::time::Duration;
 
 use crate::event::Millis;
-pub use steps::ClockSteps;
+pub use steps::{ClockStep, ClockSteps};
 pub use trust::{ClockDoubt, ClockTrust, ClockWitness};
 pub use witnessed::WitnessedClock;
 
@@ -34,6 +34,14 @@ pub trait Clock: Send + Sync + 'static {
     /// Why the clock is doubted, if it is.
     fn doubt(&self) -> Option<ClockDoubt> {
         self.trust()?.doubt(self.now())
+    }
+
+    /// The time by which what arrives is dated: that of HubSpot's or a platform's answers while they contradict the clock, or
+    /// of the ledger's last write while it is behind that.
+    /// What was dated by a wrong clock would be ordered, frozen and deleted by that date long after the clock is right.
+    fn dated_now(&self) -> Millis {
+        let now = self.now();
+        self.trust().map_or(now, |trust| trust.dating_time(now))
     }
 
     /// The time that is most likely: that of the witnesses while the clock is doubted.

@@ -3,7 +3,7 @@
 //! Witnesses are the `Date` of HubSpot's answers, that of platforms' answers, a verified signed time that is ahead of
 //! ours (an older one proves nothing, since platforms repeat), the monotonic clock, and the last time that the ledger
 //! was written. The clock is doubted while it is an hour off the newest of the first three, or a day ahead of the
-//! ledger's last write while none of them has spoken. Doubt suspends pruning and timers and nothing else (M10).
+//! ledger's last write, or an hour behind it, while none of them has spoken. Doubt suspends pruning and timers and nothing else (M10).
 //!
 //! Without a witness the doubt ends after a day: a service that was off for a week, or a machine that slept, has a right
 //! clock and nobody who says so. What a witness contradicted when it spoke stays doubted until a witness agrees.
@@ -55,6 +55,11 @@ pub enum ClockDoubt {
         "the store was written last at about {0}, and nobody has confirmed the time since the start"
     )]
     FarAhead(Millis),
+    /// It is behind the ledger's last write, and nobody has confirmed it.
+    #[error(
+        "the store was written last at about {0}, and nobody has confirmed the time since the start"
+    )]
+    Behind(Millis),
 }
 
 /// What is known of a clock's correctness.
@@ -219,15 +224,40 @@ impl ClockTrust {
     #[must_use]
     pub fn likely_time(&self, now: Millis) -> Millis {
         match self.doubt(now) {
-            Some(ClockDoubt::Contradicted { time, .. } | ClockDoubt::FarAhead(time)) => time,
+            Some(
+                ClockDoubt::Contradicted { time, .. }
+                | ClockDoubt::FarAhead(time)
+                | ClockDoubt::Behind(time),
+            ) => time,
             None => now,
+        }
+    }
+
+    /// The time by HubSpot's or a platform's answers while they contradict the clock, which reads `now`, or by the ledger's
+    /// last write while the clock is behind it; else `now`. A clock that is ahead of the last write counts, since the
+    /// service may have been off for a week; a signed time does not, since the platform may be ahead.
+    #[must_use]
+    pub fn dating_time(&self, now: Millis) -> Millis {
+        match self.doubt(now) {
+            Some(
+                ClockDoubt::Contradicted {
+                    witness: ClockWitness::Hubspot | ClockWitness::Platform,
+                    time,
+                }
+                | ClockDoubt::Behind(time),
+            ) => time,
+            Some(
+                ClockDoubt::Contradicted { witness: ClockWitness::SignedTime, .. }
+                | ClockDoubt::FarAhead(_),
+            )
+            | None => now,
         }
     }
 
     /// Whether only a witness can end the present doubt soon.
     #[must_use]
     pub fn needs_witness(&self, now: Millis) -> bool {
-        matches!(self.doubt(now), Some(ClockDoubt::FarAhead(_)))
+        matches!(self.doubt(now), Some(ClockDoubt::FarAhead(_) | ClockDoubt::Behind(_)))
     }
 }
 
@@ -255,7 +285,10 @@ impl TrustState {
             }
             (None, Some(written)) => {
                 let time = written.time_at(instant);
-                (now.since(time) >= DAY).then_some((ClockDoubt::FarAhead(time), false))
+                let is_ahead = now.since(time) >= DAY;
+                let is_behind = time.since(now) >= DOUBTED;
+                let doubt = if is_ahead { ClockDoubt::FarAhead } else { ClockDoubt::Behind };
+                (is_ahead || is_behind).then_some((doubt(time), false))
             }
             (None, None) => None,
         };
@@ -360,6 +393,25 @@ mod tests {
         tokio::time::advance(12 * HOUR).await;
         assert_eq!(trust.doubt(NOON.plus(35 * HOUR)), None);
         assert!(trust.doubt(NOON.plus(36 * HOUR)).is_some());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_arrives_is_dated_by_answers_that_contradict_the_clock_and_by_nothing_else() {
+        let trust = ClockTrust::new();
+        let behind = NOON.minus(365 * DAY);
+        trust.recall_last_write(behind.minus(7 * DAY));
+        assert!(trust.doubt(behind).is_some());
+        assert_eq!(trust.dating_time(behind), behind, "the service was off for a week");
+        trust.recall_last_write(NOON);
+        assert!(trust.doubt(behind).is_some() && trust.needs_witness(behind));
+        trust.record_write(behind);
+        assert_eq!(trust.dating_time(behind), NOON, "it was later when the store was written");
+        trust.observe_signed_time(behind.plus(2 * HOUR), behind);
+        assert_eq!(trust.dating_time(behind), behind, "the platform may be ahead");
+        hubspot_says(&trust, NOON, behind);
+        tokio::time::advance(MINUTE).await;
+        assert_eq!(trust.dating_time(behind.plus(MINUTE)), NOON.plus(MINUTE));
+        assert_eq!(trust.dating_time(NOON.plus(2 * MINUTE)), NOON.plus(2 * MINUTE), "corrected");
     }
 
     #[tokio::test(start_paused = true)]

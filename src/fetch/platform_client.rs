@@ -213,9 +213,9 @@ impl PlatformClient {
         };
         let mut permit = self.rate_limiter.acquire().await;
         permit.begin();
-        let asked_at = self.clock.now();
+        let asked_at = self.clock.dated_now();
         let result = self.http.send(request).await;
-        let answered_at = self.clock.now();
+        let answered_at = self.clock.dated_now();
         // Here is every time that the platform's own clock shows (`Date`), beside ours.
         let PlatformAnswer { body, date } = judge(result)?;
         let platform_asked_at = platform_time(asked_at, answered_at, date);

@@ -128,7 +128,7 @@ impl WebinarFetch<'_> {
     /// from before that lag, and lose to any webhook about it.
     fn record_answers(&self, api: &dyn PlatformApi, collected: &CollectedAnswers) -> FetchOutcome {
         let answers = collected.answers.iter().map(|(name, answer)| (name.clone(), &**answer));
-        let now = self.settings.clock.now();
+        let now = self.settings.clock.dated_now();
         let (asked_at, platform_asked_at) = collected.asked_at.unwrap_or((now, now));
         let fetched = FetchedAnswers {
             webinar: self.task.webinar.clone(),

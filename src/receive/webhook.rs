@@ -245,8 +245,9 @@ impl WebhookService {
         endpoint: &LiveEndpoint,
         accepted: IntakeReceipt,
     ) -> Result<WebhookOutcome, WebhookError> {
-        let IntakeReceipt { receipt, bad_fields, has_foreign_accounts } = accepted;
-        let WebhookSettings { ledger, metrics, limits, .. } = &self.settings;
+        let IntakeReceipt { mut receipt, bad_fields, has_foreign_accounts } = accepted;
+        let WebhookSettings { ledger, metrics, limits, clock, .. } = &self.settings;
+        receipt.received_at = clock.dated_now();
         let Source { name, provider, .. } = &*endpoint.source;
         Span::current().record("receipt.id", tracing::field::display(receipt.id));
         metrics.authentic_webhook_received(name, receipt.received_at);

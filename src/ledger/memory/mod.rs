@@ -35,7 +35,7 @@ use tokio::time::Instant;
 
 use super::rules::orphans::ConfigRefused;
 use super::{CommitObserver, Heirs, LedgerError, Policies, Store, StoreSizes};
-use crate::clock::Clock;
+use crate::clock::{Clock, ClockStep};
 use crate::event::{AccountName, AccountStatus, SourceName};
 use live::Live;
 use open::Configuration;
@@ -61,6 +61,14 @@ impl MemoryStore {
     /// Marks the store as a copy that was not served yet.
     pub fn mark_copy(&self) {
         self.lock().is_copy = true;
+    }
+
+    /// A copy of the rows as they are now, marked as one that was not served yet.
+    #[must_use]
+    pub fn copy(&self) -> Self {
+        let copy = Self(Arc::new(Mutex::new(self.lock().clone())));
+        copy.mark_copy();
+        copy
     }
 
     /// The number of the store's rows.
@@ -186,12 +194,15 @@ impl MemoryLedger {
             live: &mut live,
             policies: &self.policies,
             now: self.clock.now(),
+            dated_now: self.clock.dated_now(),
             is_clock_doubted: self.clock.is_doubted(),
             woken: BTreeSet::new(),
             woken_fetches: BTreeSet::new(),
         };
-        if let Some(by) = tx.live.steps.set_back_by(tx.now) {
-            timers::move_waits_back(&mut tx, by);
+        match tx.live.steps.observe(tx.now) {
+            Some(ClockStep::Back(by)) => timers::move_waits_back(&mut tx, by),
+            Some(ClockStep::Ahead(by)) => timers::move_second_sendings_ahead(&mut tx, by),
+            None => {}
         }
         let answer = call(&mut tx);
         let Transaction { state: mut next, woken, woken_fetches, .. } = tx;

@@ -139,8 +139,10 @@ fn replace(
                 tx.state.events.remove(&event.id);
             }
         }
-        WebinarPlan::Replace => merge::reconcile(tx, key, (tx.now, true), ReconcileScope::All)
-            .map_err(|refused| RebuildResult::Refused(refused.to_string()))?,
+        WebinarPlan::Replace => {
+            merge::reconcile(tx, key, (tx.dated_now, true), ReconcileScope::All)
+                .map_err(|refused| RebuildResult::Refused(refused.to_string()))?;
+        }
     }
     Ok(())
 }

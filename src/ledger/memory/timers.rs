@@ -19,7 +19,8 @@ use crate::ledger::rules::retention::{
 use crate::ledger::rules::settle::recover;
 use crate::ledger::rules::timers::{TIMER_RETRY, resend};
 use crate::ledger::rules::waits::{
-    LONGEST_FETCH_WAIT, cut, cut_event, cut_status, move_event, move_status, moved,
+    LONGEST_FETCH_WAIT, cut, cut_event, cut_status, move_event, move_event_ahead, move_status,
+    moved,
 };
 use crate::ledger::{
     LedgerError, Redrive, RedriveProgress, RedriveRequest, RedriveResult, Retention, Timers,
@@ -77,7 +78,7 @@ fn run_timers(tx: &mut Transaction<'_>, limit: usize) -> TimersRun {
 
 /// Folds a webinar again with what is known now.
 pub(super) fn refold(tx: &mut Transaction<'_>, webinar: &WebinarKey, scope: ReconcileScope) {
-    let at = tx.now;
+    let at = tx.dated_now;
     let refused = merge::reconcile(tx, webinar, (at, false), scope);
     debug_assert!(refused.is_ok(), "the events are the webinar's own already");
     // Without a policy nothing was reconciled: the timers wait until there is one.
@@ -194,6 +195,13 @@ pub(super) fn move_waits_back(tx: &mut Transaction<'_>, by: Duration) {
     }
     for ends_at in tx.live.fetch_claims.values_mut() {
         *ends_at = ends_at.minus(by);
+    }
+}
+
+/// Moves the second sendings after the clock was set ahead by that much.
+pub(super) fn move_second_sendings_ahead(tx: &mut Transaction<'_>, by: Duration) {
+    for event in tx.state.events.values_mut() {
+        event.row = move_event_ahead(event.row.clone(), tx.now, by);
     }
 }
 

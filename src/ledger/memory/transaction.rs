@@ -13,6 +13,8 @@ pub(super) struct Transaction<'a> {
     pub(super) live: &'a mut Live,
     pub(super) policies: &'a Policies,
     pub(super) now: Millis,
+    /// The time that dates what changes now: a clock that answers contradict dates nothing.
+    pub(super) dated_now: Millis,
     /// Whether nothing may be deleted for its age or completed by time alone.
     pub(super) is_clock_doubted: bool,
     /// Accounts that have something to do once the call is done.

@@ -2,7 +2,8 @@
 //!
 //! A retry is due as soon as the wall clock says so, or once the wait as it was decided has passed by the monotonic clock.
 //! So no step of the wall clock silences anything (B10).
-//! While the process runs, a step back moves the stored times with the clock. A step ahead makes waits end early. What is
+//! While the process runs, a step back moves the stored times with the clock. A step ahead makes waits end early, apart from
+//! that for a second sending, which must not come before the call that it corrects can have landed. What is
 //! read at the start is cut to the longest wait of its kind, since the clock may have been set back meanwhile.
 
 use std::time::Duration;
@@ -41,12 +42,21 @@ pub fn move_event(row: EventRow, now: Millis, by: Duration) -> EventRow {
     }
 }
 
-/// The event's row at the start.
+/// The event's row after the clock was set ahead by that much, and reads `now`.
+#[must_use]
+pub fn move_event_ahead(row: EventRow, now: Millis, by: Duration) -> EventRow {
+    let was_to_come = |at: &Millis| *at > now.minus(by);
+    let resend_at = row.resend_at.map(|at| if was_to_come(&at) { at.plus(by) } else { at });
+    EventRow { resend_at, ..row }
+}
+
+/// The event's row at the start. The wait for a second sending begins again: the clock may have been set ahead meanwhile,
+/// and the call may still land.
 #[must_use]
 pub fn cut_event(row: EventRow, now: Millis) -> EventRow {
     EventRow {
         not_before: cut(row.not_before, now, LONGEST_EVENT_WAIT),
-        resend_at: cut(row.resend_at, now, LATE_EFFECT_WINDOW),
+        resend_at: row.resend_at.map(|_| now.plus(LATE_EFFECT_WINDOW)),
         ..row
     }
 }
@@ -99,12 +109,29 @@ mod tests {
     }
 
     #[test]
+    fn second_sending_waits_its_time_after_the_clock_was_set_ahead() {
+        let before = NOW.minus(HOUR);
+        let to_come = EventRow {
+            not_before: Some(before.plus(SECOND)),
+            resend_at: Some(before.plus(LATE_EFFECT_WINDOW)),
+            ..pending("one")
+        };
+        let row = move_event_ahead(to_come.clone(), NOW, HOUR);
+        assert_eq!(row.resend_at, Some(NOW.plus(LATE_EFFECT_WINDOW)));
+        assert_eq!(row.not_before, to_come.not_before, "an attempt may be early");
+        let due = EventRow { resend_at: Some(before), ..pending("one") };
+        assert_eq!(move_event_ahead(due.clone(), NOW, HOUR), due);
+    }
+
+    #[test]
     fn wait_that_is_read_at_the_start_is_cut_to_the_longest_of_its_kind() {
         let ahead = Some(NOW.plus(9 * HOUR));
         let row = EventRow { not_before: ahead, resend_at: ahead, ..pending("one") };
         let row = cut_event(row, NOW);
         assert_eq!(row.not_before, Some(NOW.plus(LONGEST_EVENT_WAIT)));
         assert_eq!(row.resend_at, Some(NOW.plus(LATE_EFFECT_WINDOW)));
+        let overdue = EventRow { resend_at: Some(NOW.minus(HOUR)), ..pending("one") };
+        assert_eq!(cut_event(overdue, NOW).resend_at, Some(NOW.plus(LATE_EFFECT_WINDOW)));
         let status = AccountStatus { retry_at: ahead, ..AccountStatus::default() };
         assert_eq!(cut_status(status.clone(), NOW).retry_at, Some(NOW.plus(LONGEST_ACCOUNT_WAIT)));
         let reason = PauseReason::DailyLimit;

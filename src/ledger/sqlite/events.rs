@@ -135,7 +135,7 @@ fn try_refold(tx: &mut WriteTx<'_>, id: i64, scope: ReconcileScope) -> Result<()
     )?;
     let Some((key, state)) = found else { return Ok(()) };
     let webinar = webinars::parse_state(id, &state)?;
-    let at = tx.now;
+    let at = tx.dated_now;
     match reconcile(tx, id, &key, &webinar, (at, false), scope) {
         Ok(()) => {}
         Err(AttemptError::Store(error)) => return Err(error),

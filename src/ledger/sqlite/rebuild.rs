@@ -83,7 +83,7 @@ fn replace_webinar(
             Ok(event_rows::delete(tx, &key.hubspot, removable(known))?)
         }
         WebinarPlan::Replace => {
-            let at = tx.now;
+            let at = tx.dated_now;
             events::reconcile(tx, id, key, webinar, (at, true), ReconcileScope::All)
         }
     }

@@ -24,6 +24,8 @@ pub(super) struct WriteTx<'a> {
     pub(super) policies: &'a Policies,
     pub(super) live: &'a LiveState,
     pub(super) now: Millis,
+    /// The time that dates what changes now: a clock that answers contradict dates nothing.
+    pub(super) dated_now: Millis,
     /// Whether nothing may be deleted for its age or completed by time alone.
     pub(super) is_clock_doubted: bool,
     pub(super) segment: &'a mut Segment,

@@ -7,14 +7,15 @@ use rusqlite::{Connection, TransactionBehavior};
 
 use super::event_rows;
 use super::statements::Statements as _;
+use crate::clock::ClockStep;
 use crate::event::Millis;
 use crate::ledger::rules::event_row::EventRow;
-use crate::ledger::rules::waits::{LONGEST_FETCH_WAIT, cut_event, move_event};
+use crate::ledger::rules::waits::{LONGEST_FETCH_WAIT, cut_event, move_event, move_event_ahead};
 
 /// Cuts the waits at the start.
 pub(super) fn cut_at_start(connection: &mut Connection, now: Millis) -> rusqlite::Result<()> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    change_events(&transaction, now, |row| cut_event(row, now))?;
+    change_events(&transaction, (now, None), |row| cut_event(row, now))?;
     transaction.run(
         "UPDATE fetches SET not_before = ?1 WHERE not_before > ?1",
         [now.plus(LONGEST_FETCH_WAIT)],
@@ -22,32 +23,42 @@ pub(super) fn cut_at_start(connection: &mut Connection, now: Millis) -> rusqlite
     transaction.commit()
 }
 
-/// Moves the waits after the clock was set back by that much, and reads `now`.
-pub(super) fn move_back(
+/// Moves the waits after a step of the clock, which reads `now`.
+pub(super) fn follow_step(
     connection: &Connection,
     now: Millis,
-    by: Duration,
+    step: ClockStep,
 ) -> rusqlite::Result<()> {
-    change_events(connection, now, |row| move_event(row, now, by))?;
+    match step {
+        ClockStep::Back(by) => move_back(connection, now, by),
+        ClockStep::Ahead(by) => {
+            let since = now.minus(by);
+            change_events(connection, (since, Some(since)), |row| move_event_ahead(row, now, by))
+        }
+    }
+}
+
+fn move_back(connection: &Connection, now: Millis, by: Duration) -> rusqlite::Result<()> {
+    change_events(connection, (now, Some(now)), |row| move_event(row, now, by))?;
     connection.run(
         "UPDATE fetches SET not_before = not_before - ?2 WHERE not_before > ?1",
         (now, i64::try_from(by.as_millis()).unwrap_or(i64::MAX)),
     )
 }
 
-/// Changes the events of which some time of a wait is still to come.
+/// Changes the events of which some time of a wait comes after that time; second sendings after another, or all.
 fn change_events(
     connection: &Connection,
-    now: Millis,
+    (after, resends_after): (Millis, Option<Millis>),
     change: impl Fn(EventRow) -> EventRow,
 ) -> rusqlite::Result<()> {
     let mut waiting: BTreeSet<i64> = BTreeSet::new();
-    for query in [
-        "SELECT id FROM events WHERE state = 0 AND not_before > 0 AND not_before > ?1",
-        "SELECT id FROM events WHERE resend_at > ?1",
-        "SELECT id FROM events WHERE sending_since > ?1",
+    for (query, after) in [
+        ("SELECT id FROM events WHERE state = 0 AND not_before > 0 AND not_before > ?1", after),
+        ("SELECT id FROM events WHERE resend_at > ?1", resends_after.unwrap_or(Millis::new(-1))),
+        ("SELECT id FROM events WHERE sending_since > ?1", after),
     ] {
-        waiting.extend(connection.all(query, [now], |row| row.get::<_, i64>(0))?);
+        waiting.extend(connection.all(query, [after], |row| row.get::<_, i64>(0))?);
     }
     for id in waiting {
         if let Some((_, row)) = event_rows::load(connection, id)? {

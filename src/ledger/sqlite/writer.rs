@@ -23,7 +23,7 @@ use super::store_lock::StoreLock;
 use super::store_row::LastWrite;
 use super::transaction::WriteTx;
 use super::{Settings, Threading, disk_errors, waits};
-use crate::clock::ClockSteps;
+use crate::clock::{ClockStep, ClockSteps};
 use crate::ledger::LedgerError;
 
 /// The most jobs in one commit: bounds how long the first caller waits for the last job.
@@ -52,8 +52,8 @@ pub(super) struct Writer {
     segment: Segment,
     last_write: LastWrite,
     steps: ClockSteps,
-    /// By how much the clock was set back, until the stored waits are moved.
-    set_back_by: Duration,
+    /// The steps of the clock that the stored waits have not followed yet.
+    steps_to_follow: Vec<ClockStep>,
     /// Outlives the connection.
     lock: Arc<StoreLock>,
 }
@@ -84,7 +84,7 @@ impl Writer {
             live,
             last_write: LastWrite::default(),
             steps: ClockSteps::default(),
-            set_back_by: Duration::ZERO,
+            steps_to_follow: Vec::new(),
             lock,
         })
     }
@@ -134,20 +134,17 @@ impl Writer {
         let mut answers: Vec<JobAnswer> = Vec::new();
         self.segment.clear();
         self.live.commit_started();
-        let set_back_by = self.set_back_by;
         let mut outcome = begin(&self.connection).and_then(|()| {
             let now = self.settings.clock.now();
-            if set_back_by.is_zero() {
-                Ok(())
-            } else {
-                waits::move_back(&self.connection, now, set_back_by)
-            }
+            let steps = self.steps_to_follow.iter();
+            steps.copied().try_for_each(|step| waits::follow_step(&self.connection, now, step))
         });
         let mut tx = WriteTx {
             connection: &self.connection,
             policies: &self.settings.policies,
             live: &self.live,
             now: self.settings.clock.now(),
+            dated_now: self.settings.clock.dated_now(),
             is_clock_doubted: self.settings.clock.is_doubted(),
             segment: &mut self.segment,
             effects: SideEffects::default(),
@@ -193,7 +190,7 @@ impl Writer {
                     answer(kept.clone());
                 }
                 self.live.wake_all(&effects);
-                if !std::mem::take(&mut self.set_back_by).is_zero() {
+                if !std::mem::take(&mut self.steps_to_follow).is_empty() {
                     self.live.wake_everybody();
                 }
             }
@@ -226,14 +223,20 @@ impl Writer {
         }
     }
 
-    /// Notices that the clock was set back: waits go on as they were decided (B10).
+    /// Notices that the clock was set: waits go on as they were decided (B10).
     fn check_steps(&mut self) {
         let now = self.settings.clock.now();
-        if let Some(by) = self.steps.set_back_by(now) {
-            tracing::warn!(clock.now = %now, clock.set_back_seconds = by.as_secs_f64(), "the machine's clock was set back");
-            self.live.move_waits_back(now, by);
-            self.set_back_by += by;
+        let Some(step) = self.steps.observe(now) else { return };
+        match step {
+            ClockStep::Back(by) => {
+                tracing::warn!(clock.now = %now, clock.set_back_seconds = by.as_secs_f64(), "the machine's clock was set back");
+                self.live.move_waits_back(now, by);
+            }
+            ClockStep::Ahead(by) => {
+                tracing::info!(clock.now = %now, clock.set_ahead_seconds = by.as_secs_f64(), "the machine's clock was set ahead");
+            }
         }
+        self.steps_to_follow.push(step);
     }
 
     /// Checks that the files are the ones that were opened; returns the reason if they are not.
@@ -262,7 +265,7 @@ impl Writer {
             return;
         }
         self.check_steps();
-        if !self.set_back_by.is_zero() {
+        if !self.steps_to_follow.is_empty() {
             let (job, _answer) = Job::new(JobKind::Upkeep, |_| Ok(()));
             return self.commit(job, || None);
         }

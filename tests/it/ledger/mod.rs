@@ -67,6 +67,7 @@ macro_rules! suite {
                     counted_retry_waits_for_its_time,
                     ambiguous_call_sends_the_present_state_twice,
                     uncounted_retry_waits_and_is_sent_twice,
+                    second_sending_waits_its_time_after_the_clock_was_set_ahead,
                     counted_attempts_survive_a_restart_and_end_with_a_confirmation,
                     change_undone_before_it_was_sent_needs_no_call,
                     change_undone_during_an_ambiguous_call_is_sent,
