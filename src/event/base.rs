@@ -132,7 +132,8 @@ impl BaseFields {
 pub enum BasePosition {
     /// Above the creation, and below everything else.
     AboveCreation,
-    /// Above everything of the receipts up to this sequence number, and below the later ones.
+    /// Above everything of the receipts up to this sequence number and above a creation that is told again, and below
+    /// everything else of later receipts.
     AboveReceipt(u64),
 }
 
@@ -142,7 +143,9 @@ impl BasePosition {
     pub fn beats(self, stamp: &Stamp) -> bool {
         match self {
             Self::AboveCreation => stamp.precedence == Precedence::Creation,
-            Self::AboveReceipt(last) => stamp.seq <= last,
+            Self::AboveReceipt(last) => {
+                stamp.seq <= last || stamp.precedence == Precedence::Creation
+            }
         }
     }
 }

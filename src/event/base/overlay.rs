@@ -28,13 +28,16 @@ pub fn overlay<'a>(
         return Cow::Borrowed(webinar);
     }
     let mut overlaid = webinar.clone();
+    let runs: Vec<Stamp> = webinar.sessions.iter().map(|run| run.stamp).collect();
     if let Some(base) = base_of(bases, &ExternalEventId::for_webinar(id)) {
-        write_whole(&mut overlaid, recurring, base);
+        write_whole(&mut overlaid, recurring, base, last_run(&runs, base.position));
     }
     let whole = &overlaid.whole;
     for (occurrence, own) in &mut overlaid.occurrences {
         if let Some(base) = base_of(bases, &ExternalEventId::for_occurrence(id, occurrence)) {
-            Writer { position: base.position, own, whole: Some(whole) }.write(base);
+            let last_run = last_run(&runs, base.position);
+            let (position, whole) = (base.position, Some(whole));
+            Writer { position, own, whole, last_run, has_times: true }.write(base);
         }
     }
     Cow::Owned(overlaid)
@@ -44,7 +47,14 @@ fn base_of<'a>(bases: &'a EventBases, event: &ExternalEventId) -> Option<&'a Bas
     bases.known.get(event.as_str())?.base()
 }
 
-fn write_whole(webinar: &mut Webinar, recurring: RecurringMode, base: &Base) {
+fn write_whole(
+    webinar: &mut Webinar,
+    recurring: RecurringMode,
+    base: &Base,
+    last_run: Option<Stamp>,
+) {
+    let position = base.position;
+    let has_times = webinar.shape.as_ref().is_none_or(|shape| shape.value != Shape::Timeless);
     let is_series = webinar.shape.as_ref().is_some_and(|shape| shape.value == Shape::Series);
     match (is_series, recurring) {
         // The event of a whole that is a series now says nothing of its occurrences.
@@ -54,7 +64,8 @@ fn write_whole(webinar: &mut Webinar, recurring: RecurringMode, base: &Base) {
             let fields =
                 BaseFields { start: None, end: None, completed: false, ..base.fields.clone() };
             let base = Base { fields, ..base.clone() };
-            Writer { position: base.position, own: &mut webinar.whole, whole: None }.write(&base);
+            let own = &mut webinar.whole;
+            Writer { position, own, whole: None, last_run, has_times }.write(&base);
             return;
         }
         (false, RecurringMode::Occurrence | RecurringMode::Series) => {}
@@ -64,7 +75,18 @@ fn write_whole(webinar: &mut Webinar, recurring: RecurringMode, base: &Base) {
         webinar.shape = Some(register(Shape::Single, EARLIEST));
         webinar.was_whole = true;
     }
-    Writer { position: base.position, own: &mut webinar.whole, whole: None }.write(base);
+    let own = &mut webinar.whole;
+    Writer { position, own, whole: None, last_run, has_times }.write(base);
+}
+
+/// The last run that the base lies above: what HubSpot holds is newer than how it ended.
+fn last_run(runs: &[Stamp], position: BasePosition) -> Option<Stamp> {
+    runs.iter().copied().filter(|stamp| position.beats(stamp)).max()
+}
+
+/// Right above a write.
+fn right_above(stamp: Stamp) -> Stamp {
+    Stamp { place: stamp.place.saturating_add(1), ..stamp }
 }
 
 fn register<T>(value: T, stamp: Stamp) -> Register<T> {
@@ -77,6 +99,10 @@ struct Writer<'a> {
     own: &'a mut Registers,
     /// The registers of the series, where these are an occurrence's.
     whole: Option<&'a Registers>,
+    /// The last run that the base lies above.
+    last_run: Option<Stamp>,
+    /// The event has times: HubSpot is sent none of those that are told of one without.
+    has_times: bool,
 }
 
 impl Writer<'_> {
@@ -100,6 +126,14 @@ impl Writer<'_> {
             Some(EndTime::After(length))
         });
         put.value(&mut own.end, whole.and_then(|w| w.end.as_ref()), length.as_ref());
+        // The newest end counts, planned or actual.
+        let actual = own.actual_end.as_ref().map(|actual| actual.stamp);
+        let actual = actual.filter(|stamp| put.position.beats(stamp)).max(self.last_run);
+        if let (Some(end), Some(actual)) = (own.end.as_mut(), actual)
+            && end.receipt == NO_RECEIPT
+        {
+            end.stamp = end.stamp.max(right_above(actual));
+        }
         if fields.cancelled {
             let of_whole = whole.and_then(|w| w.cancelled.as_ref());
             put.value(&mut own.cancelled, of_whole, Some(&true));
@@ -107,11 +141,12 @@ impl Writer<'_> {
         // Completed holds for the start beside it.
         let start = own.start.as_ref();
         if fields.completed
-            && start.map(|start| start.value) == fields.start
+            && (!self.has_times || start.map(|start| start.value) == fields.start)
             && own.completed.as_ref().is_none_or(|present| put.position.beats(&present.stamp))
         {
             let stamp = own.completed.as_ref().map(|present| present.stamp);
             let stamp = stamp.max(start.map(|start| start.stamp)).unwrap_or(EARLIEST);
+            let stamp = self.last_run.map_or(stamp, |run| stamp.max(right_above(run)));
             own.completed = Some(register(true, stamp));
             // It ended then, however often the plan of what is over is told again.
             put.value(&mut own.actual_end, None, fields.end.as_ref());

@@ -6,8 +6,8 @@ use crate::event::webinar::Provenance;
 use crate::event::{
     Change, ChangeKind, CustomProperty, EndTime, ExternalAccountId, FoldedEvent, Gap,
     OccurrenceChange, OccurrenceId, OccurrenceListing, Origin, Policy, ProviderId, ReceiptId,
-    RecurringMode, Shape, SourceName, Webinar, WebinarFields, WebinarId, compile_event_expression,
-    fold_with_bases,
+    RecurringMode, RunChange, RunPhase, Shape, SourceName, Webinar, WebinarFields, WebinarId,
+    compile_event_expression, fold_with_bases,
 };
 
 const START: Millis = Millis::new(10_000_000_000);
@@ -307,6 +307,40 @@ fn base_of_a_restored_copy_wins_in_every_field() {
     assert_eq!((later.event_name.as_str(), later.event_organizer.as_str()), ("Copy", "Copy"));
     assert_eq!(later.event_url.as_deref(), Some("https://example.com/copy"));
     assert_eq!(later.custom_properties["seats"], "3");
+}
+
+/// M23: a run that the copy knows as going on does not open what HubSpot holds as completed, nor does its end replace a
+/// planned one.
+#[test]
+fn base_of_a_restored_copy_wins_over_a_run_of_the_copy() {
+    let start = WebinarFields { start: Some(START), ..named("Old") };
+    let run = |ended_at: Option<Millis>| {
+        let phase = if ended_at.is_some() { RunPhase::Ended } else { RunPhase::Started };
+        let session = Some(RunChange { phase, started_at: Some(START), ended_at });
+        let kind = ChangeKind::Completed;
+        Change { session, ..change(kind, START.get() + 60_000, WebinarFields::default()) }
+    };
+    let above = |completed| {
+        let fields = BaseFields { completed, ..held() };
+        let base = Base { position: BasePosition::AboveReceipt(9), fields };
+        let known = BTreeMap::from([("7".to_owned(), BaseState::Read(Box::new(base)))]);
+        EventBases { known, ..EventBases::default() }
+    };
+    let planned = change(ChangeKind::Updated, 5, start);
+    let input_of = |run: Change, completed| input(&[planned.clone(), run], &above(completed));
+    assert!(input_of(run(None), true).event_completed);
+    let ended = Some(START.plus(std::time::Duration::from_mins(20)));
+    assert_eq!(input_of(run(ended), false).end_date_time, Some(END));
+}
+
+/// HubSpot holds no times of an event without times, whatever start was told of it.
+#[test]
+fn completed_holds_for_an_event_without_times() {
+    let fields = WebinarFields { start: Some(START), ..named("New") };
+    let told = change(ChangeKind::Updated, 5, fields);
+    let timeless = Change { shape: Some(Shape::Timeless), full_picture: true, ..told };
+    let fields = BaseFields { start: None, end: None, completed: true, ..held() };
+    assert!(input(&[timeless], &read(fields)).event_completed);
 }
 
 #[test]

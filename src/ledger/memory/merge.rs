@@ -151,7 +151,8 @@ pub(super) fn reconcile(
     // Without any source left in the configuration there are no defaults: the events stay as they are.
     let Some(policy) = policy_for(tx.policies, &webinar) else { return Ok(()) };
     let known = known_events(tx, key);
-    let age = tx.state.age.unwrap_or(StoreAge { born_at: tx.now, restored_at: None });
+    let unborn = StoreAge { born_at: tx.now, restored_at: None, restored_above: None };
+    let age = tx.state.age.unwrap_or(unborn);
     let of_new = base_of_new_event(&webinar, age);
     let bases = bases(&known, of_new, tx.now, tx.is_clock_doubted);
     let mut reconciliation = Reconciliation::new(known, &bases, at, tx.now, scope);

@@ -154,6 +154,12 @@ impl MemoryEvent {
         self.row = row;
     }
 
+    /// Stores the row of a redriven event.
+    pub(super) fn redrive(&mut self, row: EventRow, woken: &mut BTreeSet<AccountName>) {
+        self.input = self.input.take().filter(|_| row.input_hash.is_some());
+        self.store_row(row, woken);
+    }
+
     /// The input that HubSpot confirmed last, of an event of which it confirmed one; else the one that is to be sent.
     pub(super) fn last_confirmed_input(&self) -> Option<&Arc<[u8]>> {
         self.confirmed_input.as_ref().or(self.input.as_ref())

@@ -151,7 +151,7 @@ impl Redrive for MemoryLedger {
             let Some(event) = found else { return RedriveResult::Unknown };
             match redrive(event.row.clone(), tx.now) {
                 Ok(row) => {
-                    event.store_row(row, &mut tx.woken);
+                    event.redrive(row, &mut tx.woken);
                     RedriveResult::Pending
                 }
                 Err(refused) => refused,
@@ -168,7 +168,7 @@ impl Redrive for MemoryLedger {
                 if is_selected(&request, account, event.row.state, ends_at, tx.now)
                     && let Ok(row) = redrive(event.row.clone(), tx.now)
                 {
-                    event.store_row(row, &mut tx.woken);
+                    event.redrive(row, &mut tx.woken);
                     redriven += 1;
                 }
             }
@@ -208,10 +208,12 @@ pub(super) fn move_second_sendings_ahead(tx: &mut Transaction<'_>, by: Duration)
 /// Opens the rows: calls that were under way have an unknown outcome.
 pub(super) fn open(state: &mut State, now: Millis) {
     recover_calls(state, |_| true, now);
-    let age = state.age.get_or_insert(StoreAge { born_at: now, restored_at: None });
+    let born = StoreAge { born_at: now, restored_at: None, restored_above: None };
+    let age = state.age.get_or_insert(born);
     if std::mem::take(&mut state.is_copy) {
         age.restored_at = Some(now);
         let last = sequence_number(state.last_number());
+        age.restored_above = Some(last);
         for event in state.events.values_mut() {
             event.row = restore(event.row.clone(), last);
             event.input = event.input.take().filter(|_| event.row.input_hash.is_some());

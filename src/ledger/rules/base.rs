@@ -16,6 +16,8 @@ pub struct StoreAge {
     pub born_at: Millis,
     /// When a copy was last put into service.
     pub restored_at: Option<Millis>,
+    /// The last receipt that the copy held.
+    pub restored_above: Option<u64>,
 }
 
 /// The base of an event that the ledger does not have yet (M19): HubSpot is asked, unless the webinar was created while
@@ -26,7 +28,13 @@ pub fn base_of_new_event(webinar: &Webinar, age: StoreAge) -> BaseState {
         created > age.born_at.minus(GRACE)
             && age.restored_at.is_none_or(|restored| created > restored)
     });
-    if was_watched { BaseState::NotNeeded } else { BaseState::unread(BasePosition::AboveCreation) }
+    if was_watched {
+        return BaseState::NotNeeded;
+    }
+    // Also of an event that a restored copy did not know HubSpot may hold what is newer than what the copy knew (M23).
+    let position =
+        age.restored_above.map_or(BasePosition::AboveCreation, BasePosition::AboveReceipt);
+    BaseState::unread(position)
 }
 
 /// The base of an event that the ledger has, now that this is known of its webinar: a creation may be heard of after
@@ -79,16 +87,14 @@ pub fn waits_for_base(row: &EventRow) -> bool {
 
 /// The row of an event in a copy that is put into service (M23).
 ///
-/// What HubSpot holds is newer than what the copy holds of the receipts up to `last_receipt`. An event that HubSpot cannot know stays as it is.
+/// What HubSpot holds is newer than what the copy holds of the receipts up to `last_receipt`. Also an event that was
+/// incomplete or refused then may have been sent since.
 #[must_use]
 pub fn restore(row: EventRow, last_receipt: u64) -> EventRow {
     let was_to_be_sent = match row.state {
         EventState::Pending | EventState::Dead => true,
         EventState::Delivered | EventState::Incomplete | EventState::Filtered => false,
     };
-    if !was_to_be_sent && !row.may_be_known_to_hubspot() {
-        return row;
-    }
     let restored = EventRow {
         base: BaseState::unread(BasePosition::AboveReceipt(last_receipt)),
         held_hash: None,
@@ -101,16 +107,17 @@ pub fn restore(row: EventRow, last_receipt: u64) -> EventRow {
         ..row
     };
     if was_to_be_sent {
-        EventRow {
-            state: EventState::Incomplete,
-            version: restored.version + 1,
-            input_hash: None,
-            gaps: vec![Gap::BaseUnread],
-            ..restored
-        }
+        wait_for_base(EventRow { version: restored.version + 1, ..restored })
     } else {
         restored
     }
+}
+
+/// The row of an event that was to be sent, and waits until its base is read. Its input has to be dropped.
+#[must_use]
+pub fn wait_for_base(row: EventRow) -> EventRow {
+    let gaps = vec![Gap::BaseUnread];
+    EventRow { state: EventState::Incomplete, input_hash: None, gaps, ..row }
 }
 
 #[cfg(test)]
@@ -175,6 +182,17 @@ mod tests {
         assert_eq!((restored.input_hash, restored.version), (None, 2));
         assert!(waits_for_base(&restored));
         let unknown = EventRow { state: EventState::Incomplete, ..pending("one") };
-        assert_eq!(restore(unknown.clone(), 9), unknown);
+        assert_eq!(restore(unknown, 9).base, base, "it may have been sent since");
+    }
+
+    #[test]
+    fn event_that_a_restored_copy_did_not_know_is_read_above_what_the_copy_knew() {
+        let (born_at, now) = (Millis::new(0), Millis::new(1_000_000_000));
+        let age = StoreAge { born_at, restored_at: Some(now), restored_above: Some(9) };
+        let above = BaseState::unread(BasePosition::AboveReceipt(9));
+        assert_eq!(base_of_new_event(&Webinar::default(), age), above, "M23");
+        let created_at = Some(now.plus(GRACE));
+        let since = Webinar { created_at, ..Webinar::default() };
+        assert_eq!(base_of_new_event(&since, age), BaseState::NotNeeded);
     }
 }

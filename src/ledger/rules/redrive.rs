@@ -1,5 +1,6 @@
 //! Redrives: an operator has events sent again.
 
+use super::base::wait_for_base;
 use super::event_row::EventRow;
 use crate::event::Millis;
 use crate::ledger::{EventState, RedriveRequest, RedriveResult};
@@ -18,7 +19,7 @@ pub fn redrive(row: EventRow, now: Millis) -> Result<EventRow, RedriveResult> {
         EventState::Pending | EventState::Delivered | EventState::Dead => {}
     }
     let pending_since = if row.state == EventState::Pending { row.pending_since } else { now };
-    Ok(EventRow {
+    let redriven = EventRow {
         state: EventState::Pending,
         version: row.version + 1,
         held_hash: None,
@@ -27,7 +28,9 @@ pub fn redrive(row: EventRow, now: Millis) -> Result<EventRow, RedriveResult> {
         not_before: None,
         pending_since,
         ..row
-    })
+    };
+    // Of a restored copy nothing is sent before it is known what HubSpot holds (M23).
+    Ok(if redriven.base.is_unread() { wait_for_base(redriven) } else { redriven })
 }
 
 /// Whether events in that state can be sent again.
@@ -55,10 +58,21 @@ pub fn is_selected(
 
 #[cfg(test)]
 mod tests {
+    use super::super::base::waits_for_base;
     use super::super::event_row::tests::{hash, pending};
     use super::*;
+    use crate::event::{BasePosition, BaseState};
 
     const NOW: Millis = Millis::new(1_000_000);
+
+    #[test]
+    fn redriven_event_of_a_restored_copy_is_read_first() {
+        let base = BaseState::unread(BasePosition::AboveReceipt(9));
+        let restored = EventRow { state: EventState::Delivered, base, ..pending("one") };
+        let redriven = redrive(restored, NOW).expect("it can be sent");
+        assert!(waits_for_base(&redriven), "M23");
+        assert_eq!((redriven.input_hash, redriven.version), (None, 2));
+    }
 
     #[test]
     fn redriven_event_is_pending_and_forgets_what_would_hold_it() {

@@ -7,6 +7,7 @@ CREATE TABLE store (
     written_at  INTEGER NOT NULL, -- the last commit
     copied_at   INTEGER,          -- it is a copy, made then, that was not served yet
     restored_at INTEGER,          -- when a copy was last put into service
+    restored_above INTEGER,       -- the last receipt that the copy held
     last_receipt INTEGER NOT NULL DEFAULT 0 -- the highest receipts.seq that was deleted: numbers are never given again
 ) STRICT;
 INSERT INTO store (id, born_at, written_at)

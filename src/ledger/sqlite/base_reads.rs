@@ -76,7 +76,13 @@ pub(super) fn settle(
 
 /// Reads the store's ages.
 pub(super) fn store_age(connection: &Connection) -> rusqlite::Result<StoreAge> {
-    connection
-        .prepare_cached("SELECT born_at, restored_at FROM store")?
-        .query_row((), |row| Ok(StoreAge { born_at: row.get(0)?, restored_at: row.get(1)? }))
+    connection.prepare_cached("SELECT born_at, restored_at, restored_above FROM store")?.query_row(
+        (),
+        |row| {
+            let (born_at, restored_at) = (row.get(0)?, row.get(1)?);
+            let above: Option<i64> = row.get(2)?;
+            let restored_above = above.and_then(|above| u64::try_from(above).ok());
+            Ok(StoreAge { born_at, restored_at, restored_above })
+        },
+    )
 }

@@ -2,7 +2,7 @@
 
 use super::event_rows;
 use super::list_events;
-use super::statements::read_page;
+use super::statements::{Statements as _, read_page};
 use super::transaction::WriteTx;
 use crate::event::{AccountName, EventKey};
 use crate::ledger::rules::redrive::{self, can_redrive, is_selected};
@@ -58,6 +58,9 @@ fn make_pending(tx: &mut WriteTx<'_>, id: i64) -> Result<RedriveResult, LedgerEr
     match redrive::redrive(before.clone(), tx.now) {
         Ok(after) => {
             event_rows::replace(tx, &account, id, &before, &after)?;
+            if after.input_hash.is_none() {
+                tx.connection.run("UPDATE events SET input = NULL WHERE id = ?1", [id])?;
+            }
             Ok(RedriveResult::Pending)
         }
         Err(refused) => Ok(refused),

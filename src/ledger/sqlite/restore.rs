@@ -58,7 +58,10 @@ pub(super) fn restore_copy(connection: &mut Connection, now: Millis) -> Result<(
     transaction
         .run("UPDATE events SET input = NULL WHERE input_hash IS NULL AND input IS NOT NULL", ())?;
     transaction.run("UPDATE events SET confirmed_input = NULL WHERE confirmed_hash IS NULL", ())?;
-    transaction.run("UPDATE store SET copied_at = NULL, restored_at = ?1 WHERE id = 0", [now])?;
+    transaction.run(
+        "UPDATE store SET copied_at = NULL, restored_at = ?1, restored_above = ?2 WHERE id = 0",
+        (now, i64::try_from(last).unwrap_or(i64::MAX)),
+    )?;
     transaction.commit()?;
     tracing::warn!(
         %copied_at,
