@@ -1,5 +1,5 @@
 //! A naive model of merging: what a person expects of a webinar, by the rules M1, M2, M4 to M9, M12, M13, M15 to M17,
-//! M21, M24, M25 and M27. HubSpot holds nothing that the bridge did not send.
+//! M18, M21, M24, M25 and M27. HubSpot holds nothing that the bridge did not send.
 //!
 //! It keeps every accepted change for ever and reads the whole list again each time. It has no bounds, no histories and
 //! no registers, and shares nothing with the bridge but the vocabulary: changes, policies and inputs.
@@ -13,6 +13,7 @@ mod said;
 mod times;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use webinar_bridge::event::{
     Change, CustomProperty, EventInput, ExternalAccountId, FoldedEvent, Gap, Millis, OccurrenceId,
@@ -107,6 +108,13 @@ impl Life {
         });
     }
 
+    /// The sources have other names now.
+    pub(crate) fn rename_sources(&mut self, present: impl Fn(&SourceName) -> SourceName) {
+        for saying in &mut self.sayings {
+            saying.source = present(&saying.source);
+        }
+    }
+
     /// Forgets what this receipt said.
     pub(crate) fn forget(&mut self, receipt: ReceiptId) {
         self.sayings.retain(|saying| saying.receipt != receipt);
@@ -162,6 +170,8 @@ struct Facts {
     occurrence: Option<OccurrenceId>,
     is_off: bool,
     is_over: bool,
+    /// It has begun, and nobody said that it ended.
+    has_begun: bool,
     start: Option<Millis>,
     end: Option<Millis>,
     /// What is not known of it.
@@ -201,6 +211,7 @@ fn of_whole(said: &Said<'_>, id: &str, replaced: bool) -> Facts {
         occurrence: None,
         is_off: off.is_some_and(|since| end.counts.is_none_or(|end| since.said_at <= end)),
         is_over: end.is_over,
+        has_begun: end.has_begun,
         start: times.start,
         end: end.shown,
         unknown: None,
@@ -216,6 +227,7 @@ fn of_occurrence(said: &Said<'_>, series: &str, id: &OccurrenceId) -> Facts {
         occurrence: Some(id.clone()),
         is_off: off.is_some_and(|since| end.counts.is_none_or(|end| since.said_at <= end)),
         is_over: end.is_over,
+        has_begun: end.has_begun,
         start: times.start,
         end: end.shown,
         unknown: (!times.are_known).then_some(Gap::Times),
@@ -238,6 +250,7 @@ fn of_all(said: &Said<'_>, id: &str, parts: Vec<Facts>) -> Facts {
         occurrence: None,
         is_off,
         is_over: last.is_some_and(|last| last.is_over),
+        has_begun: false,
         start: live.iter().filter_map(|part| part.start).min(),
         end: live.iter().filter_map(|part| part.end).max(),
         unknown: if are_parts_known {
@@ -263,7 +276,10 @@ impl Facts {
         let name = text(|fields| fields.name.as_ref());
         let organizer =
             text(|fields| fields.organizer.as_ref()).or_else(|| policy.organizer.clone());
-        let timer = policy.complete_after_end.filter(|_| !self.is_off && !self.is_over);
+        // M18: an end that was lost is made up for a day later.
+        let lost_end = self.has_begun.then_some(Duration::from_hours(24));
+        let grace = policy.complete_after_end.or(lost_end);
+        let timer = grace.filter(|_| !self.is_off && !self.is_over);
         let timer = timer.zip(self.end).map(|(grace, end)| end.plus(grace));
         // What HubSpot holds keeps its times, and what is cancelled needs none that are sure.
         let can_do_without = self.start.is_some() && (is_held || self.is_off);

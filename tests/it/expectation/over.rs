@@ -15,6 +15,8 @@ const DAY: i64 = 24 * 60 * MINUTE;
 /// The end of an event.
 pub(super) struct End {
     pub(super) is_over: bool,
+    /// A run has begun, and nobody said that it ended.
+    pub(super) has_begun: bool,
     /// The end that HubSpot gets.
     pub(super) shown: Option<Millis>,
     /// The end that decides whether a cancellation came too late (M16).
@@ -41,7 +43,8 @@ pub(super) fn end(said: &Said<'_>, id: Option<&OccurrenceId>, times: &Times) -> 
     let told = planned.into_iter().chain(over_since.map(|first| first.said_at)).min();
     let day_later = times.start.filter(|_| times.are_known).map(|at| later(at, DAY));
     let counts = last_run.and_then(|run| run.ended).or(told).or(day_later);
-    End { is_over: over_since.is_some(), shown, counts }
+    let has_begun = !runs.is_empty() && !is_last_run_over;
+    End { is_over: over_since.is_some(), has_begun, shown, counts }
 }
 
 /// The newest actual end that fits the start, else the planned end.

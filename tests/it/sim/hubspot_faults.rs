@@ -58,6 +58,18 @@ impl CallFault {
         }
     }
 
+    /// Any failure of a single write.
+    pub(super) fn of_single(rng: &mut SeededRng) -> Self {
+        match rng.below(10) {
+            0..=3 => Self { fault: Some(reported_failure(rng, 1)), ..Self::default() },
+            4..=5 => Self { fault: Some(gateway(rng)), ..Self::default() },
+            6..=8 => Self { fault: Some(lost(rng)), ..Self::default() },
+            _ => {
+                Self { fault: None, reply_fault: *rng.pick(&[ReplyFault::Half, ReplyFault::Slow]) }
+            }
+        }
+    }
+
     /// Whether HubSpot reports that it is still processing, so that the batch is left alone for a while.
     pub(super) fn is_processing(&self) -> bool {
         let reply = match &self.fault {
@@ -65,6 +77,24 @@ impl CallFault {
             fault => fault.as_ref(),
         };
         matches!(reply, Some(EmulatorFault::NoResults(state)) if UNFINISHED.contains(state))
+    }
+
+    /// Whether HubSpot tells the account to wait for minutes or more, or until the next day.
+    pub(super) fn is_long_wait(&self) -> bool {
+        let reply = match &self.fault {
+            Some(EmulatorFault::StoredLater { reply, .. }) => Some(reply.as_ref()),
+            fault => fault.as_ref(),
+        };
+        match reply {
+            Some(
+                EmulatorFault::Status { retry_after, .. }
+                | EmulatorFault::Limited { retry_after, policy: None | Some("SECONDLY") },
+            ) => retry_after.is_some_and(|seconds| seconds > 600),
+            Some(EmulatorFault::Limited { retry_after, policy: Some(policy) }) => {
+                policy.contains("DAILY") || retry_after.is_some_and(|seconds| seconds > 600)
+            }
+            _ => false,
+        }
     }
 
     /// Fault of a call that the client gave up: it is carried out late, or never.

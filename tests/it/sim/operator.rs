@@ -48,7 +48,7 @@ pub(super) struct Operator {
 
 /// An action of the operator.
 #[derive(Debug, Clone)]
-enum Action {
+pub(super) enum Action {
     /// Replay one receipt.
     Replay,
     /// Replay all receipts, or those with this outcome.
@@ -142,6 +142,19 @@ impl Operator {
         self.without_delivery = self.rng.pick(&choices).iter().cloned().collect();
         let after = Duration::from_millis(self.rng.between(0, 120_000));
         Some(if self.rng.percent(50) { PlannedEnd::Stop(after) } else { PlannedEnd::Cut(after) })
+    }
+
+    /// Another store is in service: pauses and redrives that it does not know are gone, and it may know pauses that ended.
+    pub(super) fn begin_anew(&mut self, now: Millis) {
+        self.held.clear();
+        self.owed.clear();
+        self.actions.extend(accounts().into_iter().map(|account| (now, Action::Resume(account))));
+    }
+
+    /// More actions, in their order among the others.
+    pub(super) fn add(&mut self, actions: impl Iterator<Item = (Millis, Action)>) {
+        self.actions.extend(actions);
+        self.actions.make_contiguous().sort_by_key(|(at, _)| *at);
     }
 
     /// Whether all actions are done.

@@ -1,18 +1,22 @@
 //! The expected events, computed by the naive model from everything that the ledger reported as accepted.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use webinar_bridge::event::{
-    AccountName, Change, EventKey, ExternalAccountId, ExternalEventId, Millis, ReceiptId, WebinarId,
+    AccountName, Change, EventKey, ExternalAccountId, ExternalEventId, Millis, ReceiptId,
+    RecurringMode, SourceName, WebinarId,
 };
 use webinar_bridge::ledger::{NewReceipt, Policies, ReceiptContent};
 
+use super::kept::KeptEvents;
 use super::webhooks::Webhook;
 use crate::expectation::{ExpectedEvent, Life, Order};
 
-type Name = (AccountName, ExternalAccountId, WebinarId);
+pub(super) type Name = (AccountName, ExternalAccountId, WebinarId);
 
 /// Everything accepted.
+#[derive(Debug, Clone)]
 pub(super) struct Oracle {
     policies: Policies,
     /// Correct changes of each webhook, by its dedupe key.
@@ -31,6 +35,22 @@ pub(super) struct Oracle {
     history: BTreeMap<EventKey, (Vec<Vec<u8>>, usize)>,
     /// Number of times each webhook was accepted, by its dedupe key.
     pub(super) accepted: BTreeMap<[u8; 32], u32>,
+    /// When each receipt was received in truth.
+    heard_at: BTreeMap<ReceiptId, Millis>,
+    /// Other times by which timers may have run out: the bridge's clock is or was wrong.
+    pub(super) other_times: Vec<Millis>,
+    /// Events of which the bridge lost what it knew.
+    pub(super) kept: KeptEvents,
+    /// Webhooks that only a former store accepted.
+    lost: BTreeSet<[u8; 32]>,
+}
+
+/// The arrival of a receipt.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Arrival {
+    pub(super) truly: Millis,
+    /// Whether the machine's clock was right.
+    pub(super) is_dated_right: bool,
 }
 
 /// Expected number of an account's events, by state.
@@ -46,6 +66,7 @@ impl Oracle {
         let reported = reported.collect();
         let (receipts, expired, webinars, confirmed, held) = Default::default();
         let (contributors, history, accepted) = Default::default();
+        let (heard_at, other_times, kept, lost) = Default::default();
         Self {
             policies,
             reported,
@@ -57,6 +78,10 @@ impl Oracle {
             contributors,
             history,
             accepted,
+            heard_at,
+            other_times,
+            kept,
+            lost,
         }
     }
 
@@ -64,6 +89,7 @@ impl Oracle {
     pub(super) fn accept(&mut self, receipt: &NewReceipt, seq: u64, now: Millis) -> u64 {
         *self.accepted.entry(receipt.dedupe_key).or_default() += 1;
         self.receipts.insert(receipt.id, (receipt.clone(), seq));
+        self.heard_at.insert(receipt.id, now);
         let ReceiptContent::Changes(said) = &receipt.content else { return 0 };
         let mut changed = 0;
         for (nth, change) in said.iter().enumerate() {
@@ -74,6 +100,7 @@ impl Oracle {
             let order = *orders.entry(receipt.id).or_insert(order);
             life.hear((receipt.id, &receipt.source, receipt.received_at), order, (nth, change));
             self.note_held(&name);
+            self.kept.hear(&name, change);
             changed += self.refold(&name, now);
         }
         changed
@@ -115,6 +142,7 @@ impl Oracle {
                 let heard = (receipt.id, &receipt.source, receipt.received_at);
                 for change in self.reported[&receipt.dedupe_key].iter().enumerate() {
                     if self.name_of(receipt, change.1) == name {
+                        self.kept.hear(&name, change.1);
                         life.hear(heard, *order, change);
                     }
                 }
@@ -129,10 +157,89 @@ impl Oracle {
         (changed, same)
     }
 
-    /// Records which receipts the ledger still holds, after it pruned those received `before`.
-    pub(super) fn pruned(&mut self, left: &BTreeSet<ReceiptId>, before: Millis) {
-        let old = self.receipts.iter().filter(|(_, (receipt, _))| receipt.received_at < before);
-        self.expired.extend(old.map(|(id, _)| *id).filter(|id| !left.contains(id)));
+    /// Records which receipts the ledger still holds, after a pruning. Returns the others' times of arrival.
+    pub(super) fn pruned(&mut self, left: &BTreeSet<ReceiptId>) -> Vec<Arrival> {
+        let gone = self.receipts.keys().filter(|id| !left.contains(id));
+        let gone: Vec<ReceiptId> = gone.filter(|id| !self.expired.contains(id)).copied().collect();
+        self.expired.extend(gone.iter().copied());
+        gone.iter().map(|id| self.arrival(id)).collect()
+    }
+
+    /// The webinar of an event.
+    pub(super) fn webinar_of(&self, key: &EventKey) -> Option<&Name> {
+        let is_its = |name: &&Name| {
+            let own = ExternalEventId::for_webinar(&name.2);
+            name.0 == key.hubspot
+                && name.1 == key.external_account_id
+                && (own == key.external_event_id
+                    || key.external_event_id.occurrence_of(&name.2).is_some())
+        };
+        self.webinars.keys().find(is_its)
+    }
+
+    /// The present events of a webinar, and the arrivals of everything that was said of it.
+    pub(super) fn known_of(&self, name: &Name) -> (&[ExpectedEvent], Vec<Arrival>) {
+        let events = self.webinars.get(name).map_or(&[][..], |(_, events)| events);
+        let heard = self.contributors.get(name).into_iter().flat_map(BTreeMap::keys);
+        (events, heard.map(|id| self.arrival(id)).collect())
+    }
+
+    /// Whether a whole series is one event, by the source that told of the webinar.
+    pub(super) fn is_whole_series(&self, name: &Name) -> bool {
+        let receipts = self.contributors.get(name).into_iter().flat_map(BTreeMap::keys);
+        let mut policies = receipts.map(|id| &self.policies[&self.receipts[id].0.source]);
+        policies.any(|policy| policy.recurring == RecurringMode::Series)
+    }
+
+    /// Forgets a webinar, as the ledger does.
+    pub(super) fn forget(&mut self, name: &Name) {
+        self.webinars.remove(name);
+        self.contributors.remove(name);
+        self.held.remove(name);
+        self.confirmed.retain(|key| {
+            key.hubspot != name.0
+                || key.external_account_id != name.1
+                || !key.external_event_id.as_str().starts_with(name.2.as_str())
+        });
+    }
+
+    /// Sources have other names now.
+    pub(super) fn rename(
+        &mut self,
+        policies: Policies,
+        present: impl Fn(&SourceName) -> SourceName,
+    ) {
+        self.policies = policies;
+        for (receipt, _) in self.receipts.values_mut() {
+            receipt.source = present(&receipt.source);
+        }
+        for (life, _) in self.webinars.values_mut() {
+            life.rename_sources(&present);
+        }
+    }
+
+    /// This is the knowledge of an older copy: what was accepted `since` is lost, and not sent again by all platforms.
+    pub(super) fn lose_since(&mut self, since: &Self) {
+        for (key, times) in &since.accepted {
+            let known = self.accepted.contains_key(key);
+            if *times > 0 && !known {
+                self.lost.insert(*key);
+            }
+        }
+        // The ledger is asked again what HubSpot has.
+        self.confirmed.clear();
+        self.held.clear();
+    }
+
+    /// Whether a webhook was accepted by a store that is not in service any more.
+    pub(super) fn is_lost(&self, dedupe_key: &[u8; 32]) -> bool {
+        self.lost.contains(dedupe_key)
+    }
+
+    /// When a receipt arrived.
+    pub(super) fn arrival(&self, id: &ReceiptId) -> Arrival {
+        let (truly, dated) = (self.heard_at[id], self.receipts[id].0.received_at);
+        Arrival { truly, is_dated_right: dated.distance(truly) < Duration::from_secs(30) }
     }
 
     /// Whether a receipt of that body was pruned, so that the body may be accepted again.
@@ -150,15 +257,17 @@ impl Oracle {
     fn refold(&mut self, name: &Name, now: Millis) -> u64 {
         let Some((life, events)) = self.webinars.get_mut(name) else { return 0 };
         let held = self.held.entry(name.clone()).or_default();
-        *events = life.events((&name.1, &name.2), &self.policies, held, now);
         let mut changed = 0;
-        for event in events.iter() {
-            let Ok(input) = &event.content else { continue };
-            let (states, _) = self.history.entry(key_of(&name.0, &name.1, event)).or_default();
-            let input = input.to_json();
-            if states.last() != Some(&input) {
-                states.push(input);
-                changed += 1;
+        for time in self.other_times.iter().copied().chain([now]) {
+            *events = life.events((&name.1, &name.2), &self.policies, held, time);
+            for event in events.iter() {
+                let Ok(input) = &event.content else { continue };
+                let (states, _) = self.history.entry(key_of(&name.0, &name.1, event)).or_default();
+                let input = input.to_json();
+                if states.last() != Some(&input) {
+                    states.push(input);
+                    changed += 1;
+                }
             }
         }
         changed
@@ -189,6 +298,15 @@ impl Oracle {
             at = known(self);
         }
         let shown = || String::from_utf8_lossy(input).into_owned();
+        if self.kept.concern_event(key) {
+            return Ok(changed);
+        }
+        if at.is_none() && std::env::var("DBG").is_ok() {
+            for state in &self.history.get(key).map(|h| h.0.clone()).unwrap_or_default() {
+                eprintln!("HIST {}", String::from_utf8_lossy(state).replace("long ", ""));
+            }
+            eprintln!("TIMES {:?} {now}", self.other_times);
+        }
         let at = at.ok_or_else(|| format!("no webhook reported this of an event: {}", shown()))?;
         let (_, newest) = self.history.get_mut(key).expect("it was just found");
         if at < *newest && !may_be_older {

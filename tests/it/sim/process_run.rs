@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use url::Url;
-use webinar_bridge::clock::{Clock, VirtualClock};
+use webinar_bridge::clock::{Clock, ClockWitness, VirtualClock, WitnessedClock};
 use webinar_bridge::deliver::{AccountWorker, DeliveryAccount, DeliverySettings, schedule};
 use webinar_bridge::event::{AccountName, Millis, StatusChange};
 use webinar_bridge::hubspot::{AccountApiSettings, AccountClient, AccountCredentials};
@@ -15,7 +15,7 @@ use webinar_bridge::ledger::{
     AccountStatuses as _, Browse as _, Intake as _, LATE_EFFECT_WINDOW, Ledger, Outbox as _,
     Retention,
 };
-use webinar_bridge::net::Http;
+use webinar_bridge::net::{Http, WitnessedHttp};
 use webinar_bridge::secret::Secret;
 use webinar_bridge::telemetry::Metrics;
 
@@ -23,13 +23,19 @@ use super::check;
 use super::fault_injector::FaultInjector;
 use super::leases::{KnownLeases, lose_leases};
 use super::ledger::FaultyLedger;
+use super::mishap;
 use super::operator::operate;
+use super::restored_copy;
 use super::stores::SimulatedStore;
 use super::webhooks::accounts;
 use super::wire::Wire;
 use super::world::{TOKEN, World};
+use super::wrong_clock::MachineClock;
 use crate::harness::rng::SeededRng;
 
+/// How long receipts and events are kept.
+pub(super) const KEEP: Retention =
+    Retention { receipts: Duration::from_hours(24), events: Duration::from_hours(24) };
 /// Time limit of a request to the bridge.
 const TIMEOUT: Duration = Duration::from_millis(2_500);
 /// Time limit of a call to HubSpot.
@@ -94,6 +100,7 @@ struct Bridge<L> {
     injector: Arc<FaultInjector>,
     work: JoinSet<()>,
     stop: CancellationToken,
+    clock: Arc<dyn Clock>,
 }
 
 /// Runs the bridge once.
@@ -105,6 +112,7 @@ pub(super) async fn run_process<S: SimulatedStore>(
     let (start, jitter_seed) = {
         let mut world = world.lock().expect("nobody panicked");
         world.run_began = world.now;
+        world.belief.begin_run();
         (world.now, world.rng.below(1 << 30))
     };
     JITTER.with(|last| last.set(u32::try_from(jitter_seed).expect("30 bits")));
@@ -115,10 +123,15 @@ pub(super) async fn run_process<S: SimulatedStore>(
     };
     let injector = FaultInjector::new(Arc::clone(&world), clock, points);
     injector.world().note(start, format!("a life begins; its planned_end is {planned_end:?}"));
-    let mut bridge = Bridge::start(store.open(clock), &injector, clock);
+    let errors = injector.world().clock_errors.clone();
+    let machine: Arc<dyn Clock> = Arc::new(MachineClock { time: clock, errors });
+    let machine: Arc<dyn Clock> = Arc::new(WitnessedClock::new(machine));
+    injector.world().note_mishap(start);
+    let mut bridge = Bridge::start(store.open(&machine), &injector, machine);
     bridge.ledger.check_counts().await;
     let mut platforms = platforms(&bridge);
     platforms.spawn(operate(Arc::clone(&bridge.ledger), Arc::clone(&bridge.injector)));
+    platforms.spawn(mishap::tend(Arc::clone(&bridge.ledger), Arc::clone(&bridge.injector)));
     for account in accounts().into_iter().filter(|_| S::LOSES_LEASES) {
         let (ledger, injector) = (Arc::clone(&bridge.ledger), Arc::clone(&bridge.injector));
         platforms.spawn(lose_leases::<S>(ledger, injector, account));
@@ -128,6 +141,8 @@ pub(super) async fn run_process<S: SimulatedStore>(
         biased;
         () = dead.cancelled() => RunEnd::Ended,
         () = cut(planned_end) => RunEnd::Ended,
+        () = mishap::end_of_run(&injector) => RunEnd::Ended,
+        () = restored_copy::back_up_and_wait(store, &injector) => RunEnd::Ended,
         () = stopped(planned_end) => {
             injector.world().note(clock.now(), "told to stop");
             // No more connections: unanswered webhooks are sent again later.
@@ -166,15 +181,17 @@ async fn stopped(planned_end: PlannedEnd) {
 }
 
 impl<L: Ledger> Bridge<L> {
-    fn start(inner: L, injector: &Arc<FaultInjector>, clock: VirtualClock) -> Self {
+    fn start(inner: L, injector: &Arc<FaultInjector>, clock: Arc<dyn Clock>) -> Self {
         let ledger = Arc::new(FaultyLedger {
             inner,
             leases: KnownLeases::default(),
             injector: Arc::clone(injector),
         });
         let shared: Arc<dyn Ledger> = Arc::clone(&ledger) as Arc<dyn Ledger>;
+        let machine = Arc::clone(&clock);
         let http: Arc<dyn Http> = Arc::new(Wire { injector: Arc::clone(injector) });
-        let clock: Arc<dyn Clock> = Arc::new(clock);
+        let http = WitnessedHttp::new(http, Arc::clone(&clock), ClockWitness::Hubspot);
+        let http: Arc<dyn Http> = Arc::new(http);
         let stop = CancellationToken::new();
         let metrics = Metrics::new(&accounts(), &[]);
         let lane_settings = lane_settings(&injector.world());
@@ -194,10 +211,8 @@ impl<L: Ledger> Bridge<L> {
             work.spawn(lane.run(stop.clone()));
         }
         work.spawn(schedule::run_timers(Arc::<dyn Ledger>::clone(&shared), clock, stop.clone()));
-        let day = Duration::from_hours(24);
-        let keep = Retention { receipts: day, events: day };
-        work.spawn(schedule::run_housekeeping(shared, keep, stop.clone()));
-        Self { ledger, injector: Arc::clone(injector), work, stop }
+        work.spawn(schedule::run_housekeeping(shared, KEEP, stop.clone()));
+        Self { ledger, injector: Arc::clone(injector), work, stop, clock: machine }
     }
 
     /// A graceful stop: the bridge ends by itself, or is dropped after the time limit.
@@ -259,7 +274,7 @@ fn platforms<L: Ledger>(bridge: &Bridge<L>) -> JoinSet<()> {
     let count = bridge.injector.world().webhooks.len();
     for number in 0..count {
         let (ledger, injector) = (Arc::clone(&bridge.ledger), Arc::clone(&bridge.injector));
-        senders.spawn(send(ledger, injector, number));
+        senders.spawn(send(ledger, injector, Arc::clone(&bridge.clock), number));
     }
     senders
 }
@@ -267,12 +282,13 @@ fn platforms<L: Ledger>(bridge: &Bridge<L>) -> JoinSet<()> {
 async fn send<L: Ledger>(
     ledger: Arc<FaultyLedger<L>>,
     injector: Arc<FaultInjector>,
+    clock: Arc<dyn Clock>,
     number: usize,
 ) {
     let due = injector.world().webhooks[number].due;
     tokio::time::sleep(due.since(injector.now())).await;
     loop {
-        let now = injector.now();
+        let now = clock.dated_now();
         let (receipt, again) = {
             let mut world = injector.world();
             let webhook = &world.webhooks[number];
@@ -317,9 +333,12 @@ async fn rest<L: Ledger>(bridge: &Bridge<L>) {
         return;
     }
     for account in accounts() {
-        // A wait of a day is ended by an operator; any other pause must end by itself.
+        // A wait of a day is ended by an operator; any other pause must end by itself, whatever the clock did.
         let far = injector.now().plus(Duration::from_mins(11));
-        if bridge.ledger.watch_status(&account).borrow().retry_at.is_some_and(|at| at > far) {
+        let is_told = injector.world().long_waits.contains(&account);
+        if is_told
+            && bridge.ledger.watch_status(&account).borrow().retry_at.is_some_and(|at| at > far)
+        {
             injector.world().note(injector.now(), format!("an operator resumes {account}"));
             let amended = bridge.ledger.inner.update_status(&account, StatusChange::Resumed);
             amended.await.expect("the store works");
@@ -370,7 +389,8 @@ async fn is_at_rest<L: Ledger>(bridge: &Bridge<L>) -> bool {
     let timers = world.oracle.next_due().is_some_and(|due| {
         due <= now.plus(Duration::from_mins(2)) && due.plus(Duration::from_mins(1)) > now
     });
-    !busy && told && healed && !timers && !world.has_delayed_batches(now)
+    let is_clock_right = world.clock_errors.is_over(now);
+    !busy && told && healed && !timers && is_clock_right && !world.has_delayed_batches(now)
 }
 
 /// Sets the start of the next process run: now, or some time later.

@@ -12,6 +12,7 @@ use webinar_bridge::event::{
 };
 use webinar_bridge::ledger::{DuplicateRule, NewReceipt, Policies, ReceiptContent, ReceiptKind};
 
+use super::renamed_source;
 use crate::harness::build::{account, policy, source};
 use crate::harness::rng::SeededRng;
 
@@ -98,7 +99,8 @@ pub(super) fn policies() -> Policies {
     };
     let nobody = Policy { organizer: None, ..policy("other") };
     let named = [("a", first), ("b", second), ("s", series), ("c", other), ("n", nobody)];
-    named.into_iter().map(|(name, policy)| (source(name), policy)).collect()
+    let policies = named.into_iter().map(|(name, policy)| (source(name), policy)).collect();
+    renamed_source::under_present_names(policies)
 }
 
 /// Draws the webhooks of a simulation that begins at `start`, first sent within `within`.

@@ -44,6 +44,9 @@ impl Http for Wire {
         let host = request.url.host_str().unwrap_or_default().to_owned();
         self.injector.world().begin_call(self.injector.now(), &host);
         let answer = self.carry(&host, request).await;
+        if answer.as_ref().is_ok_and(|answer| answer.date().is_some()) {
+            self.injector.world().belief.has_witness = true;
+        }
         self.injector.world().end_call(self.injector.now(), &host);
         answer
     }
@@ -58,7 +61,8 @@ impl Wire {
     ) -> Result<HttpResponse, TransportError> {
         self.injector.point("a call").await;
         let deadline = Instant::now() + request.timeout;
-        let is_upsert = request.url.path().ends_with("/upsert");
+        let is_put = matches!(request.method, HttpMethod::Put);
+        let is_upsert = is_put || request.url.path().ends_with("/upsert");
         let (there, back, unreachable, now) = {
             let now = self.injector.now();
             let mut world = self.injector.world();
@@ -95,7 +99,9 @@ impl Wire {
         let (reply, reply_fault) = {
             let now = self.injector.now();
             let mut world = self.injector.world();
-            if is_upsert {
+            if is_put {
+                world.put(now, host, &arriving)
+            } else if is_upsert {
                 world.upsert(now, host, &arriving, events)
             } else {
                 (world.other_call(now, host, &arriving), ReplyFault::Whole)

@@ -8,20 +8,25 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use webinar_bridge::event::{AccountName, EventKey, ExternalAccountId, ExternalEventId, Millis};
 use webinar_bridge::http::simple_server::{SimpleRequest, SimpleResponse};
+use webinar_bridge::ledger::{EventState, EventSummary, Retention};
 use webinar_bridge::sandbox::emulator::{
-    EmulatorFault, EmulatorSettings, HubspotEmulator, OAuthApp,
+    EmulatorFault, EmulatorSettings, HubspotEmulator, OAuthApp, StoredEvent,
 };
 
 use super::fault_profile::FaultProfile;
 use super::hubspot_faults::{CallFault, ReplyFault};
 use super::leases::{LeaseLosses, may_have_last_calls};
+use super::mishap::Mishap;
 use super::operator::Operator;
-use super::oracle::Oracle;
+use super::oracle::{Name, Oracle};
 use super::platform;
 use super::process_run::PlannedEnd;
+use super::renamed_source;
 use super::webhooks::{
     self, LONGEST_BODY, POISON_IDENTIFIED, POISON_UNIDENTIFIED, Webhook, accounts,
 };
+use super::wrong_clock::{Belief, ClockErrors};
+use crate::expectation::ExpectedEvent;
 use crate::harness::build::NOON;
 use crate::harness::rng::SeededRng;
 
@@ -55,6 +60,11 @@ pub(super) struct World {
     pub(super) webhooks: Vec<Webhook>,
     pub(super) operator: Operator,
     pub(super) lease_losses: LeaseLosses,
+    pub(super) mishap: Mishap,
+    pub(super) clock_errors: ClockErrors,
+    pub(super) belief: Belief,
+    /// Accounts that HubSpot told to wait for longer than ten minutes.
+    pub(super) long_waits: BTreeSet<AccountName>,
     /// Present refresh token, which each process run is configured with.
     pub(super) refresh_token: String,
     pub(super) oracle: Oracle,
@@ -68,8 +78,8 @@ pub(super) struct World {
     pub(super) departed: BTreeMap<i64, EventKey>,
     /// Every event ever claimed, by its row.
     pub(super) claimed: BTreeMap<i64, EventKey>,
-    /// Events that HubSpot still processes: the number of their state, and the time of that answer.
-    at_it: BTreeMap<EventKey, (usize, Millis)>,
+    /// Events that HubSpot still processes: the number of their state, the time of that answer, and what was sent.
+    at_it: BTreeMap<EventKey, (usize, Millis, Vec<u8>)>,
     /// Number of upserts so far, and the number allowed by the events so far.
     pub(super) calls: u64,
     pub(super) allowed: u64,
@@ -100,10 +110,12 @@ struct Body<'a> {
 
 impl World {
     pub(super) fn new(seed: u64) -> Self {
+        renamed_source::begin();
         let mut rng = SeededRng::from_seed(seed);
         let profile = FaultProfile::draw(&mut rng);
         let mut operator = Operator::draw(seed, &profile);
         let lease_losses = LeaseLosses::draw(seed, &profile);
+        let mishap = Mishap::draw(seed, &profile);
         let refresh_token = "refresh".to_owned();
         let rate = (profile.rate.requests, profile.rate.window);
         let mut portals = BTreeMap::new();
@@ -140,16 +152,28 @@ impl World {
             );
         }
         let mut webhooks = webhooks::webhooks(&mut rng, NOON, profile.within);
+        if let Mishap::Gap(gap) = &mishap {
+            gap.postpone(&mut webhooks);
+        }
+        if let Mishap::Guilty(guilty) = &mishap {
+            guilty.add_to(&mut webhooks);
+            operator.add(guilty.actions());
+        }
         operator.mismap(&mut webhooks);
         platform::sends(&webhooks);
+        let faults_end_at = mishap.faults_end_at(profile.faults_end_at);
         Self {
-            profile,
+            profile: FaultProfile { faults_end_at, ..profile },
             rng: rng.fork(),
             portals,
             oracle: Oracle::new(webhooks::policies(), &webhooks),
             webhooks,
             operator,
             lease_losses,
+            clock_errors: mishap.clock_errors(),
+            mishap,
+            belief: Belief::default(),
+            long_waits: BTreeSet::new(),
             refresh_token,
             now: NOON,
             run_began: NOON,
@@ -181,6 +205,69 @@ impl World {
         let line = format!("{:>9} ms  {}", now.get() - NOON.get(), what.as_ref());
         line.hash(&mut self.trace);
         self.log.push(line);
+    }
+
+    /// The bridge works now: notes what it may believe of its clock.
+    pub(super) fn note_clock(&mut self, now: Millis) {
+        let ahead = self.clock_errors.ahead(now);
+        self.belief.note(ahead, now);
+        self.oracle.other_times = self.belief.other_times(now);
+    }
+
+    /// What HubSpot holds of an event.
+    pub(super) fn held(&self, key: &EventKey) -> Option<StoredEvent> {
+        let portal = self.portals.values().find(|portal| portal.name == key.hubspot)?;
+        let name = (
+            key.external_account_id.as_str().to_owned(),
+            key.external_event_id.as_str().to_owned(),
+        );
+        portal.emulator.events().get(&name).cloned()
+    }
+
+    /// Checks which webinars a pruning deleted: those that were over long ago, and by a doubted clock none (M10, B4, B5).
+    /// What HubSpot holds of them is kept from then on.
+    pub(super) fn forgotten(
+        &mut self,
+        now: Millis,
+        keep: Retention,
+        before: &[EventSummary],
+        after: &[EventSummary],
+    ) {
+        let left: BTreeSet<&EventKey> = after.iter().map(|event| &event.key).collect();
+        let gone: Vec<&EventSummary> =
+            before.iter().filter(|event| !left.contains(&event.key)).collect();
+        let ahead = self.clock_errors.ahead(now);
+        let is_believed = self.belief.may_be_believed(ahead);
+        let webinars: BTreeSet<Name> =
+            gone.iter().filter_map(|event| self.oracle.webinar_of(&event.key).cloned()).collect();
+        for webinar in &webinars {
+            let (events, arrivals) = self.oracle.known_of(webinar);
+            let is_old = |event: &ExpectedEvent| {
+                let day_later = event.start.map(|start| start.plus(Duration::from_hours(24)));
+                let over_at = event.end.or(day_later);
+                over_at.is_some_and(|over_at| over_at < now.minus(keep.events))
+            };
+            let is_judged = ahead == 0 && arrivals.iter().all(|arrival| arrival.is_dated_right);
+            let wrong = !is_believed || is_judged && !events.iter().all(is_old);
+            if wrong {
+                let what = format!("{webinar:?} is forgotten too early; believed: {is_believed}");
+                self.wrong(now, what);
+            }
+        }
+        for event in gone {
+            if event.state == EventState::Pending && is_believed {
+                self.wrong(now, format!("{:?} is forgotten before it is sent", event.key));
+            }
+            let webinar = self.oracle.webinar_of(&event.key).cloned();
+            if let (Some(webinar), Some(held)) = (webinar, self.held(&event.key)) {
+                let is_series = self.oracle.is_whole_series(&webinar);
+                self.oracle.kept.lose(event.key.clone(), (webinar, is_series), &held);
+            }
+        }
+        for webinar in webinars {
+            self.note(now, format!("{webinar:?} is forgotten"));
+            self.oracle.forget(&webinar);
+        }
     }
 
     /// Logs a violation.
@@ -254,10 +341,14 @@ impl World {
         for (key, raw) in parse(&hubspot, body) {
             self.operator.owed.remove(&key);
             let nth = self.oracle.states(&key);
-            let at_it = self.at_it.get(&key).filter(|(told, _)| *told == nth);
-            if at_it.is_some_and(|(_, since)| now.since(*since) < LEFT_ALONE) {
+            let at_it = self.at_it.get(&key).filter(|(told, ..)| *told == nth);
+            // A step of the clock may end the wait.
+            let is_steady = !matches!(self.mishap, Mishap::WrongClock(_));
+            let is_same = |sent: &Vec<u8>| is_steady && sent == raw;
+            if at_it.is_some_and(|(_, at, sent)| now.since(*at) < LEFT_ALONE && is_same(sent)) {
                 self.wrong(now, format!("{} is not left alone", key.external_event_id));
             }
+            self.note_clock(now);
             match self.oracle.sent(&key, raw, now, last_calls) {
                 Ok(timers) => self.allowed += timers,
                 Err(what) => self.wrong(now, what),
@@ -307,6 +398,9 @@ impl World {
             // The returned events would be confirmed, poison among them.
             call_fault.fault = Some(EmulatorFault::NoResults("COMPLETE"));
         }
+        if self.mishap.silences(host, now) && call_fault.fault.is_none() {
+            call_fault.fault = Some(EmulatorFault::NoResults("COMPLETE"));
+        }
         // A refused single event is dead, so refusals of single events come from poison alone.
         if request.body.len() > LONGEST_BODY {
             call_fault = CallFault {
@@ -321,6 +415,9 @@ impl World {
         portal.emulator.clear_faults();
         portal.poison.iter().for_each(|fault| portal.emulator.inject_standing(fault.clone()));
         let injected = call_fault.fault.is_some();
+        if call_fault.is_long_wait() || self.profile.daily.is_some() {
+            self.long_waits.insert(portal.name.clone());
+        }
         let limited = match &call_fault.fault {
             Some(EmulatorFault::Limited { .. }) => true,
             Some(EmulatorFault::Status { status, .. }) => *status == 429,
@@ -333,20 +430,25 @@ impl World {
             portal.refused_at = Some(now);
         }
         if at_it && status == 200 && !may_have_last_calls(portal.lease_lost_at, now) {
-            for (key, _) in parse(&portal.name, &request.body) {
+            for (key, raw) in parse(&portal.name, &request.body) {
                 let nth = self.oracle.states(&key);
-                self.at_it.insert(key, (nth, now));
+                self.at_it.insert(key, (nth, now, raw.to_vec()));
             }
         }
         let repeated =
             portal.refused_at.is_some_and(|at| now.since(at) <= self.profile.rate.window);
         let splits = (200..300).contains(&status) || matches!(status, 400 | 409 | 413);
         let clean = reply.status == 200 && !injected && call_fault.reply_fault == ReplyFault::Whole;
-        self.note(now, format!("{host}: {events} events, {told}: {status}, {:?}", reply.fault));
+        let sent: Vec<String> = parse(&portal.name, &request.body)
+            .map(|(key, _)| {
+                format!("{}/{}", key.external_account_id.as_str(), key.external_event_id)
+            })
+            .collect();
+        self.note(now, format!("{host}: {sent:?}, {told}: {status}, {:?}", reply.fault));
         if !clean {
             // The batch is sent again, at worst in halves down to single events; after an unknown outcome once more
             // later.
-            let parts = if splits { 2 * u64::try_from(events).expect("few") } else { 1 };
+            let parts = if splits { 3 * u64::try_from(events).expect("few") } else { 1 };
             self.allowed += 2 + parts;
             self.unknown_since = Some(now);
         }
@@ -368,6 +470,46 @@ impl World {
         portal.emulator.clear_faults();
         portal.emulator.inject(fault);
         portal.emulator.handle(at, request);
+    }
+
+    /// A single write arrives.
+    pub(super) fn put(
+        &mut self,
+        now: Millis,
+        host: &str,
+        request: &SimpleRequest,
+    ) -> (SimpleResponse, ReplyFault) {
+        let faulty = self.has_faults(now) && !self.profile.lopsided;
+        let call_fault = if faulty && self.rng.percent(self.profile.call_fault_percent / 2) {
+            CallFault::of_single(&mut self.rng)
+        } else {
+            CallFault::none()
+        };
+        let reply_fault = call_fault.reply_fault;
+        let portal = self.portals.get_mut(host).expect("only accounts that exist are called");
+        portal.emulator.clear_faults();
+        portal.poison.iter().for_each(|fault| portal.emulator.inject_standing(fault.clone()));
+        let told = format!("{call_fault:?}");
+        let is_clean = call_fault.fault.is_none() && reply_fault == ReplyFault::Whole;
+        if call_fault.is_long_wait() || self.profile.daily.is_some() {
+            self.long_waits.insert(portal.name.clone());
+        }
+        let fault = if request.body.len() > LONGEST_BODY {
+            Some(EmulatorFault::Status { status: 413, retry_after: None })
+        } else {
+            call_fault.fault
+        };
+        fault.into_iter().for_each(|fault| portal.emulator.inject(fault));
+        let reply = portal.emulator.handle(now, request);
+        if reply.status == 401 {
+            portal.refused_at = Some(now);
+        }
+        self.note(now, format!("{host}: PUT {}, {told}: {}", request.path, reply.status));
+        self.allowed += if is_clean && reply.status == 200 { 0 } else { 4 };
+        if !is_clean || reply.status != 200 {
+            self.unknown_since = Some(now);
+        }
+        (reply, reply_fault)
     }
 
     /// Any other call arrives.
@@ -397,7 +539,7 @@ impl World {
         if is_token && let Ok(Granted { refresh_token }) = serde_json::from_slice(&reply.body) {
             self.refresh_token = refresh_token;
         }
-        self.note(now, format!("{host}: {}: {}", request.path, reply.status));
+        self.note(now, format!("{host}: {} {}: {}", request.path, request.query, reply.status));
         reply
     }
 
@@ -428,7 +570,11 @@ fn parse<'a>(
     hubspot: &AccountName,
     body: &'a [u8],
 ) -> impl Iterator<Item = (EventKey, &'a [u8])> + use<'a> {
-    let Body { inputs } = serde_json::from_slice(body).expect("the bridge sends an upsert");
+    // A single write is an input by itself.
+    let inputs = match serde_json::from_slice(body) {
+        Ok(Body { inputs }) => inputs,
+        Err(_) => vec![serde_json::from_slice(body).expect("the bridge sends an event")],
+    };
     let hubspot = hubspot.clone();
     inputs.into_iter().map(move |input| {
         let raw = input.get().as_bytes();

@@ -1,0 +1,157 @@
+//! Events of which the bridge lost what it knew while HubSpot holds them: their webinars were pruned, or the store was
+//! replaced by an older copy.
+//!
+//! The oracle cannot know what such an event becomes as exactly as others: the bridge builds on what HubSpot shows. It knows
+//! what M20 and M23 promise: HubSpot's values are not erased. A value that nobody said anything about since is as HubSpot
+//! held it. Empty and `false` say nothing: there an older word of the copy may return.
+
+use std::collections::BTreeMap;
+
+use webinar_bridge::event::{Change, EventKey, OccurrenceChange, OccurrenceListing, WebinarFields};
+use webinar_bridge::sandbox::emulator::{StoredEvent, UpsertInput};
+
+use super::oracle::Name;
+
+/// The events by key.
+#[derive(Debug, Clone, Default)]
+pub(super) struct KeptEvents(BTreeMap<EventKey, Kept>);
+
+#[derive(Debug, Clone)]
+struct Kept {
+    webinar: Name,
+    /// How HubSpot held the event when the bridge lost what it knew.
+    held: UpsertInput,
+    spoken: Spoken,
+}
+
+/// What was said since then.
+#[derive(Debug, Default, Clone, Copy)]
+struct Spoken {
+    name: bool,
+    description: bool,
+    url: bool,
+    times: bool,
+    cancelled: bool,
+    completed: bool,
+}
+
+impl KeptEvents {
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The bridge lost what it knew of an event.
+    pub(super) fn lose(
+        &mut self,
+        key: EventKey,
+        (webinar, is_whole_series): (Name, bool),
+        held: &StoredEvent,
+    ) {
+        // What HubSpot holds of a whole series as one event takes no part in the fold yet.
+        let spoken = if is_whole_series { Spoken::OF_ALL } else { Spoken::default() };
+        let kept = Kept { webinar, held: held.input.clone(), spoken };
+        self.0.insert(key, kept);
+    }
+
+    /// Whether the bridge lost what it knew of an event of this event's webinar.
+    pub(super) fn concern_event(&self, key: &EventKey) -> bool {
+        let is_near = |kept: &Kept| {
+            let (hubspot, account, webinar) = &kept.webinar;
+            *hubspot == key.hubspot
+                && *account == key.external_account_id
+                && key.external_event_id.as_str().starts_with(webinar.as_str())
+        };
+        self.0.values().any(is_near)
+    }
+
+    /// A change of the webinar is accepted, or mapped again.
+    pub(super) fn hear(&mut self, webinar: &Name, change: &Change) {
+        let (_, _, id) = webinar;
+        for (key, kept) in self.0.iter_mut().filter(|(_, kept)| kept.webinar == *webinar) {
+            kept.spoken.hear_fields(&change.whole);
+            for OccurrenceChange { id: occurrence, fields } in &change.occurrences {
+                if key.external_event_id.occurrence_of(id).as_ref() == Some(occurrence) {
+                    kept.spoken.hear_fields(fields);
+                }
+            }
+            let is_list = change.listing != OccurrenceListing::Partial;
+            // A list says who takes place; another shape cancels the events of the one before.
+            kept.spoken.cancelled |= is_list || change.shape.is_some();
+            kept.spoken.completed |= change.session.is_some();
+            kept.spoken.times |= change.session.is_some() || change.shape.is_some();
+        }
+    }
+
+    /// What HubSpot holds of the events now and must not.
+    pub(super) fn violations(
+        &self,
+        stored: impl Fn(&EventKey) -> Option<StoredEvent>,
+    ) -> Vec<String> {
+        let mut violations = Vec::new();
+        for (key, Kept { held, spoken, .. }) in &self.0 {
+            let id = key.external_event_id.as_str();
+            let Some(StoredEvent { input: now, .. }) = stored(key) else {
+                violations.push(format!("HubSpot lost {id}"));
+                continue;
+            };
+            let lost = spoken.lost(held, &now);
+            if !lost.is_empty() {
+                violations.push(format!("{id}: {lost:?} of {held:?} became {now:?}; {spoken:?}"));
+            }
+        }
+        violations
+    }
+}
+
+impl Spoken {
+    const OF_ALL: Self = Self {
+        name: true,
+        description: true,
+        url: true,
+        times: true,
+        cancelled: true,
+        completed: true,
+    };
+
+    fn hear_fields(&mut self, fields: &WebinarFields) {
+        self.name |= fields.name.is_some();
+        self.description |= fields.description.is_some();
+        self.url |= fields.registration_url.is_some() || fields.join_url.is_some();
+        let moves = fields.start.is_some() || fields.end.is_some() || fields.actual_end.is_some();
+        self.times |= moves;
+        // Both hold for a date.
+        self.cancelled |= moves || fields.cancelled.is_some() || fields.absent.is_some();
+        self.completed |= moves || fields.completed.is_some();
+    }
+
+    /// The fields that HubSpot held, and that nobody spoke of, and that are not so any more. The organizer is what the
+    /// platform or the source says (M20).
+    fn lost(self, held: &UpsertInput, now: &UpsertInput) -> Vec<&'static str> {
+        let is_text_lost = |before: &Option<String>, after: &Option<String>| {
+            before.as_ref().is_some_and(|text| !text.is_empty() && Some(text) != after.as_ref())
+        };
+        let checks = [
+            (self.name, held.event_name != now.event_name, "name"),
+            (
+                self.description,
+                is_text_lost(&held.event_description, &now.event_description),
+                "description",
+            ),
+            (self.url, held.event_url.is_some() && now.event_url.is_none(), "url"),
+            (
+                self.times,
+                held.start_date_time.is_some() && held.start_date_time != now.start_date_time,
+                "start",
+            ),
+            (
+                self.times,
+                held.end_date_time.is_some() && held.end_date_time != now.end_date_time,
+                "end",
+            ),
+            (self.cancelled, held.event_cancelled && !now.event_cancelled, "cancelled"),
+            (self.completed, held.event_completed && !now.event_completed, "completed"),
+        ];
+        let lost = checks.into_iter().filter(|(spoken, lost, _)| !spoken && *lost);
+        lost.map(|(_, _, field)| field).collect()
+    }
+}

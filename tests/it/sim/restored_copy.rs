@@ -1,0 +1,104 @@
+//! The operator backs up the store, and later puts the copy in its place (M23).
+//!
+//! What was accepted after the copy and is not sent again is lost to the bridge. HubSpot's newer values are kept.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use webinar_bridge::event::{EventKey, ExternalAccountId, ExternalEventId, Millis};
+
+use super::fault_injector::FaultInjector;
+use super::fault_profile::FaultProfile;
+use super::mishap::Mishap;
+use super::oracle::Oracle;
+use super::stores::SimulatedStore;
+use super::webhooks::ms;
+use super::world::World;
+use crate::harness::build::NOON;
+use crate::harness::rng::SeededRng;
+
+/// How long after the end of the last process run nothing of it lands any more.
+const ALL_LANDED: Duration = Duration::from_mins(2);
+
+/// A copy of the store.
+#[derive(Debug)]
+pub(super) struct RestoredCopy {
+    copied_at: Millis,
+    /// When it is put into service; none before there is a copy.
+    pub(super) restored_at: Option<Millis>,
+    planned_at: Millis,
+    /// What the copy holds.
+    knowledge: Option<Box<Oracle>>,
+}
+
+impl RestoredCopy {
+    pub(super) fn draw(rng: &mut SeededRng, profile: &FaultProfile) -> Self {
+        let copied_at = NOON.plus(Duration::from_millis(rng.between(0, ms(profile.within))));
+        let planned_at = copied_at.plus(Duration::from_millis(rng.between(1_000, 150_000)));
+        Self { copied_at, restored_at: None, planned_at, knowledge: None }
+    }
+
+    /// After this it is in service.
+    pub(super) fn latest(&self) -> Millis {
+        self.planned_at.plus(Duration::from_secs(1))
+    }
+
+    /// When the store is copied; none once it is.
+    pub(super) fn backs_up_at(&self) -> Option<Millis> {
+        self.knowledge.is_none().then_some(self.copied_at)
+    }
+
+    /// The copy takes the place of the store.
+    pub(super) fn restore<S: SimulatedStore>(self, world: &mut World, store: &mut S) {
+        let knowledge = *self.knowledge.expect("it is restored once there is a copy");
+        store.restore();
+        world.now = world.now.plus(ALL_LANDED);
+        let now = world.now;
+        world.has_delayed_batches(now);
+        let reported = std::mem::replace(&mut world.oracle, knowledge);
+        world.oracle.lose_since(&reported);
+        let mut held = Vec::new();
+        for portal in world.portals.values() {
+            for ((account, event), stored) in portal.emulator.events() {
+                let account = ExternalAccountId::parse(account).expect("the bridge made it");
+                let key = EventKey {
+                    hubspot: portal.name.clone(),
+                    external_account_id: account,
+                    external_event_id: ExternalEventId::from_stored(event.clone()),
+                };
+                held.push((key, stored.clone()));
+            }
+        }
+        for (key, stored) in held {
+            let webinar = reported.webinar_of(&key).cloned();
+            // Of an event that an earlier mishap concerned nothing more is known.
+            if let Some(webinar) = webinar {
+                let is_series = reported.is_whole_series(&webinar);
+                world.oracle.kept.lose(key, (webinar, is_series), &stored);
+            }
+        }
+        world.operator.begin_anew(now);
+        world.long_waits.extend(super::webhooks::accounts());
+        world.note(now, "the copy is put into service");
+    }
+}
+
+/// Copies the store when it is time, and ends when the process run has to end for the copy.
+pub(super) async fn back_up_and_wait<S: SimulatedStore>(store: &S, injector: &Arc<FaultInjector>) {
+    let Some(at) = injector.world().mishap.backs_up_at() else {
+        return std::future::pending().await;
+    };
+    tokio::time::sleep(at.since(injector.now())).await;
+    let now = injector.now();
+    store.back_up(now);
+    let mut world = injector.world();
+    world.note(now, "the store is backed up");
+    let knowledge = Box::new(world.oracle.clone());
+    if let Mishap::RestoredCopy(copy) = &mut world.mishap {
+        copy.knowledge = Some(knowledge);
+        copy.restored_at = Some(copy.planned_at);
+    }
+    let until = world.mishap.ends_run_at().expect("there is a copy");
+    drop(world);
+    tokio::time::sleep(until.since(injector.now())).await;
+}
