@@ -31,7 +31,7 @@ const NOT_FOUND_TRIES: u32 = 11;
 pub(super) struct PlatformAnswer {
     /// Body; none if the platform does not have what was asked for, or does not have it yet.
     pub(super) body: Option<Box<RawValue>>,
-    /// Time of the response by the platform's clock.
+    /// When the platform made the response, by its clock.
     pub(super) date: Option<Millis>,
 }
 
@@ -117,7 +117,7 @@ pub(super) fn judge(
         Err(error) => return failed(error.with_causes(), None, FailureKind::Passing),
     };
     let answered = format!("it answered {}", response.status);
-    let date = response.header("date").and_then(parse_http_date);
+    let date = response.generated_at();
     match response.status {
         200..=299 => parse_body(response).map_or_else(
             || failed(format!("{answered} with what is not JSON"), None, FailureKind::Lasting),
@@ -135,12 +135,6 @@ pub(super) fn judge(
 
 fn parse_body(response: HttpResponse) -> Option<Box<RawValue>> {
     RawValue::from_string(String::from_utf8(response.body).ok()?).ok()
-}
-
-/// `Sun, 06 Nov 1994 08:49:37 GMT` (RFC 9110, 5.6.7).
-fn parse_http_date(text: &str) -> Option<Millis> {
-    let time = jiff::fmt::rfc2822::DateTimeParser::new().parse_timestamp(text).ok()?;
-    Millis::from_plausible_ms(time.as_millisecond())
 }
 
 /// The wait after the latest of `failures` in a row that pass by themselves, where the platform asks for none. `random`
@@ -247,16 +241,6 @@ mod tests {
         assert_eq!(failure(judge(Err(TransportError::Timeout))).wait, None);
         let too_long = judge(Err(TransportError::TooLarge(5)));
         assert_eq!(failure(too_long).kind, FailureKind::Lasting);
-    }
-
-    #[test]
-    fn parse_http_date_reads_plausible_times_only() {
-        assert_eq!(
-            parse_http_date("Thu, 01 Oct 2026 10:00:00 GMT"),
-            Some(Millis::new(1_790_848_800_000))
-        );
-        assert_eq!(parse_http_date("now"), None);
-        assert_eq!(parse_http_date("Thu, 01 Jan 1970 00:00:00 GMT"), None);
     }
 
     #[test]

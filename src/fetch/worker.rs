@@ -158,8 +158,11 @@ impl FetchWorker {
             FetchOutcome::Retry { reason, .. } => {
                 tracing::info!(source.name = %source, webinar = %task.webinar, reason, "the fetch is repeated later");
             }
-            FetchOutcome::GivenUp { reason, .. } | FetchOutcome::Held { reason } => {
-                tracing::warn!(source.name = %source, webinar = %task.webinar, reason, "the fetch is given up");
+            FetchOutcome::GivenUp { reason, .. } => {
+                tracing::warn!(source.name = %source, webinar = %task.webinar, reason, "the webinar is not asked about until it is requested again");
+            }
+            FetchOutcome::Held { reason } => {
+                tracing::warn!(source.name = %source, webinar = %task.webinar, reason, "the fetch is dead: a person has to confirm that the webinar is gone");
             }
         }
         claim.settled = self.settle(&task, outcome).await;

@@ -107,9 +107,10 @@ impl Source {
             (None, Some(time)) => (timed_key(digest, time), DuplicateRule::Lasting),
             // The body holds the signed time.
             (None, None) if signs_time => (*digest, DuplicateRule::Delivery),
-            (None, None) if self.replays == Replays::Refuse && !payload.only_requests_fetches() => {
-                (*digest, DuplicateRule::Lasting)
+            (None, None) if payload.only_requests_fetches() => {
+                (*digest, DuplicateRule::OpenRequests)
             }
+            (None, None) if self.replays == Replays::Refuse => (*digest, DuplicateRule::Lasting),
             (None, None) => (*digest, DuplicateRule::LastOfWebinar),
         }
     }

@@ -166,7 +166,8 @@ pub enum FetchOutcome {
         /// The reason, for showing.
         reason: String,
     },
-    /// Asking again is of no use until the webinar is requested again: the platform has no such webinar.
+    /// Asking again is of no use until the webinar is requested again: the platform has no such webinar, or its API cannot
+    /// be asked about it.
     GivenUp {
         /// The reason, for showing.
         reason: String,
@@ -214,11 +215,22 @@ pub enum FetchState {
     Pending,
     /// It was answered, and is asked about once more, since a webhook came near the question.
     Answered,
-    /// Not until it is requested again: the platform has no such webinar.
+    /// Not until it is requested again: the platform has no such webinar, or its API cannot be asked about it.
     GivenUp,
     /// Not until it is requested again or redriven: it failed for a week, or a person must confirm that the platform has
     /// no such webinar.
     Dead,
+}
+
+impl FetchState {
+    /// Whether the webinar is asked about, now or later.
+    #[must_use]
+    pub fn is_open(self) -> bool {
+        match self {
+            Self::Pending | Self::Answered => true,
+            Self::GivenUp | Self::Dead => false,
+        }
+    }
 }
 
 /// A query for webinars in the queue.
@@ -276,7 +288,7 @@ impl From<FetchTask> for FetchSummary {
             requested_at: row.requested_at,
             attempts: row.attempts,
             failing_since: row.failing_since,
-            not_before: row.not_before.filter(|_| row.state == FetchState::Pending),
+            not_before: row.not_before.filter(|_| row.state.is_open()),
             failed_at,
             last_error,
         }

@@ -75,8 +75,22 @@ pub enum DuplicateRule {
     /// so somebody who has seen an old one could send it again.
     Lasting,
     /// If it is the last accepted one of every webinar that they speak of: the same may be true again after another
-    /// was. One that only requests fetches is a duplicate while all of them are still requested.
+    /// was.
     LastOfWebinar,
+    /// While all fetches that it requests are still requested: it says nothing itself. A fetch that is under way may have
+    /// been answered before what it reports, so that a duplicate requests its fetches too.
+    OpenRequests,
+}
+
+impl DuplicateRule {
+    /// Whether the same key may rightly come again after its receipt is deleted.
+    #[must_use]
+    pub fn may_repeat(self) -> bool {
+        match self {
+            Self::LastOfWebinar | Self::OpenRequests => true,
+            Self::Delivery | Self::SignedTime | Self::Lasting => false,
+        }
+    }
 }
 
 /// How a receipt came.

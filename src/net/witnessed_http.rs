@@ -40,10 +40,17 @@ impl Http for WitnessedHttp {
 }
 
 impl HttpResponse {
+    /// When the answer was made, by its `Date`: what it says is that old, however long a cache kept it. None without a
+    /// valid date.
+    #[must_use]
+    pub fn generated_at(&self) -> Option<Millis> {
+        parse_http_date(self.header("date")?)
+    }
+
     /// The time of the answer: its `Date`, and the time for which a cache kept it (`Age`); none without a valid date.
     #[must_use]
     pub fn date(&self) -> Option<Millis> {
-        let date = parse_http_date(self.header("date")?)?;
+        let date = self.generated_at()?;
         let age: u32 = self.header("age").and_then(|age| age.trim().parse().ok()).unwrap_or(0);
         Some(date.plus(Duration::from_secs(age.into())))
     }
@@ -77,6 +84,7 @@ mod tests {
     fn date(headers: &[(&str, &str)]) -> Option<String> {
         let headers = headers.iter().map(|(name, value)| ((*name).into(), (*value).into()));
         let response = HttpResponse { headers: headers.collect(), ..HttpResponse::default() };
+        assert_eq!(response.generated_at(), response.header("date").and_then(parse_http_date));
         response.date().map(|date| date.to_string())
     }
 

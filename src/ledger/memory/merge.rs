@@ -90,7 +90,9 @@ fn store_receipt(
     match known {
         Some(known) if known.is_revived() => {
             let revived = tx.state.receipts.remove(&known.number);
-            body = revived.and_then(|revived| revived.body).or(body);
+            // A key that is a delivery's id may come with another body.
+            let same = revived.filter(|revived| revived.summary.hash == receipt.hash);
+            body = same.and_then(|same| same.body).or(body);
             summary.id = known.id;
         }
         Some(known) => {
@@ -108,6 +110,7 @@ fn store_receipt(
         has_lasting_key: receipt.duplicates == DuplicateRule::Lasting,
         headers: receipt.headers.as_slice().into(),
         body,
+        is_doubted: tx.is_clock_doubted,
     };
     tx.state.receipts.insert(number, row);
     number

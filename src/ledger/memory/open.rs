@@ -70,8 +70,9 @@ impl Configuration<'_> {
         let Self { policies, heirs, accounts } = *self;
         for (name, stored) in &state.sources {
             if let Some(policy) = policies.get(heirs.source(name)) {
-                let webinars = || Ok::<_, ConfigRefused>(held_webinars(state, name));
-                check_rekey((name, stored.clone()), policy, heirs, now, webinars)?;
+                check_rekey((name, stored.clone()), policy, heirs, now, |visit| {
+                    held_webinars(state, name).into_iter().try_for_each(visit)
+                })?;
             }
         }
         let known = KnownNames {

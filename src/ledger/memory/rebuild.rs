@@ -121,7 +121,14 @@ fn replace(
     let received_at =
         tx.state.receipts.get(&replayed).map_or(tx.now, |row| row.summary.received_at);
     let row = tx.state.webinar_row(key, tx.now);
-    row.webinar = Arc::new(webinar.clone());
+    row.webinar = match plan {
+        WebinarPlan::Moved => Arc::default(),
+        WebinarPlan::Stale
+        | WebinarPlan::Nothing
+        | WebinarPlan::Link
+        | WebinarPlan::Replace
+        | WebinarPlan::Empty => Arc::new(webinar.clone()),
+    };
     if *contributes {
         let order = ReceiptOrder { seq: sequence_number(replayed), at: received_at };
         row.receipts.entry(replayed).or_insert(order);

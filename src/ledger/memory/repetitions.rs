@@ -2,7 +2,7 @@
 
 use super::state::State;
 use crate::ledger::rules::accept::{AcceptPlan, KnownReceipt, Repetition, judge_repetition};
-use crate::ledger::{DuplicateRule, FetchState, NewReceipt};
+use crate::ledger::{FetchState, NewReceipt};
 
 /// A new receipt, compared with those that are there.
 pub(super) enum Recognized {
@@ -19,7 +19,7 @@ pub(super) fn recognize(state: &State, receipt: &NewReceipt, plan: &AcceptPlan<'
     let key = (receipt.source.clone(), receipt.dedupe_key);
     let Some((number, row)) = state.receipts.iter().find(|(_, row)| row.dedupe_key == key) else {
         let is_lasting = state.webinars.values().any(|row| row.lasting_keys.contains(&key));
-        let is_known = is_lasting && receipt.duplicates != DuplicateRule::LastOfWebinar;
+        let is_known = is_lasting && !receipt.duplicates.may_repeat();
         return if is_known { Recognized::Duplicate } else { Recognized::New };
     };
     let known = KnownReceipt {

@@ -191,9 +191,16 @@ pub(super) struct ReceiptRow {
     pub(super) has_lasting_key: bool,
     pub(super) headers: Arc<[(String, String)]>,
     pub(super) body: Option<Arc<[u8]>>,
+    /// The clock was doubted when it arrived.
+    pub(super) is_doubted: bool,
 }
 
 impl ReceiptRow {
+    /// When it arrived, unless the clock was doubted then.
+    pub(super) fn undoubted_at(&self) -> Option<Millis> {
+        (!self.is_doubted).then_some(self.summary.received_at)
+    }
+
     /// The receipt of that number as queries show it.
     pub(super) fn record(&self, number: i64) -> ReceiptRecord {
         ReceiptRecord {

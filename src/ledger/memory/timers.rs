@@ -99,14 +99,14 @@ fn prune(tx: &mut Transaction<'_>, keep: Retention) {
     let (usual, timeless) = webinar_bounds(keep, now);
     let is_refold_due = tx.state.are_defaults_new;
     let State { receipts, webinars, events, fetches, .. } = &mut tx.state;
-    let all: Vec<(i64, Millis)> =
-        receipts.iter().map(|(number, row)| (*number, row.summary.received_at)).collect();
+    let all: Vec<(i64, Option<Millis>)> =
+        receipts.iter().map(|(number, row)| (*number, row.undoubted_at())).collect();
     let up_to = match old_receipts(&all, receipts_since, now) {
         OldReceipts::UpTo(number) => number,
         OldReceipts::LookAfter(_) | OldReceipts::None => i64::MIN,
     };
     let is_old = |number: &i64, row: &mut ReceiptRow| {
-        *number <= up_to && !is_receipt_young(row.summary.received_at, receipts_since, now)
+        *number <= up_to && !is_receipt_young(row.undoubted_at(), receipts_since, now)
     };
     for (number, old) in receipts.extract_if(.., is_old) {
         for webinar in webinars.values_mut() {

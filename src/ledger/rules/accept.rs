@@ -134,9 +134,7 @@ pub fn judge_repetition(
     match (known.outcome, outcome) {
         (Ignored, Quarantined | Accepted) | (Quarantined, Accepted) => Repetition::Revival,
         (Accepted, Accepted) => match receipt.duplicates {
-            DuplicateRule::LastOfWebinar if only_requests_fetches(receipt) => {
-                Repetition::UnlessRequested
-            }
+            DuplicateRule::OpenRequests => Repetition::UnlessRequested,
             DuplicateRule::LastOfWebinar => Repetition::UnlessLast,
             DuplicateRule::SignedTime
                 if receipt.received_at <= known.received_at.plus(SIGNED_SECOND)
@@ -159,10 +157,7 @@ pub fn judge_repetition(
 #[must_use]
 pub fn requests_fetches(receipt: &NewReceipt, outcome: ReceiptOutcome) -> bool {
     match outcome {
-        // A fetch that is under way may have been answered before what the duplicate reports.
-        ReceiptOutcome::Duplicate => {
-            receipt.duplicates == DuplicateRule::LastOfWebinar && only_requests_fetches(receipt)
-        }
+        ReceiptOutcome::Duplicate => receipt.duplicates == DuplicateRule::OpenRequests,
         ReceiptOutcome::Accepted | ReceiptOutcome::Ignored | ReceiptOutcome::Quarantined => true,
     }
 }
@@ -173,15 +168,6 @@ fn is_undated(receipt: &NewReceipt) -> bool {
         ReceiptContent::Changes(changes) => changes.iter().any(|one| one.occurred_at.is_none()),
         ReceiptContent::Ignored | ReceiptContent::Quarantined(_) => false,
     }
-}
-
-/// Whether a receipt says nothing itself, but only what to ask the platform about.
-fn only_requests_fetches(receipt: &NewReceipt) -> bool {
-    let says_nothing = match &receipt.content {
-        ReceiptContent::Changes(changes) => changes.is_empty(),
-        ReceiptContent::Ignored | ReceiptContent::Quarantined(_) => false,
-    };
-    says_nothing && !receipt.fetch_requests.is_empty()
 }
 
 /// The key of an accepted receipt from when another one with its key is accepted: a key belongs to the newest.

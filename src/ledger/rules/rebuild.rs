@@ -62,16 +62,23 @@ pub enum WebinarPlan {
     Replace,
     /// The rebuilt, empty state is stored, and its events are deleted where they may be.
     Empty,
-    /// As [`Self::Empty`], since the receipt is about another webinar today: its events are cancelled where HubSpot may
-    /// hold them.
+    /// The receipt is about another webinar today: an empty state is stored, and its events are cancelled where HubSpot may
+    /// hold them, else deleted.
     Moved,
 }
 
-/// Whether the replayed receipt contributes to another webinar of the rebuild than this one.
+/// Whether the webinar was moved: the replayed receipt contributes to another webinar of the rebuild instead, and no receipt
+/// that can still be read speaks of this one.
+///
+/// What receipts that are gone said of it is no reason to keep it: they were mapped as this one was.
 #[must_use]
 pub fn is_moved(request: &RebuildRequest, from: &RebuiltWebinar) -> bool {
     let others = request.webinars.iter().filter(|other| other.before.key != from.before.key);
-    !from.contributes && others.into_iter().any(|other| other.contributes)
+    let before = &from.before;
+    let is_gone =
+        |id: &ReceiptId| before.webinar.origins.contains_key(id) && !before.retained.contains(id);
+    let is_last = from.webinar.origins.keys().all(is_gone);
+    !from.contributes && is_last && others.into_iter().any(|other| other.contributes)
 }
 
 /// An event of a webinar that was moved to another id, cancelled.
@@ -119,13 +126,8 @@ pub fn plan_webinar(
         _ if now != before => WebinarPlan::Stale,
         (false, false) => WebinarPlan::Nothing,
         (false, true) => WebinarPlan::Link,
-        (true, _) if *webinar == Webinar::default() => {
-            if is_moved {
-                WebinarPlan::Moved
-            } else {
-                WebinarPlan::Empty
-            }
-        }
+        (true, _) if is_moved => WebinarPlan::Moved,
+        (true, _) if *webinar == Webinar::default() => WebinarPlan::Empty,
         (true, _) => WebinarPlan::Replace,
     }
 }

@@ -14,30 +14,35 @@ const TIMELESS: Duration = Duration::from_hours(400 * 24);
 pub enum OldReceipts {
     /// All up to this number, except those that [`is_receipt_young`] keeps.
     UpTo(i64),
-    /// The piece holds only receipts from the future; the next piece begins after this number.
+    /// The piece holds only receipts that a wrong clock dated; the next piece begins after this number.
     LookAfter(i64),
     /// None.
     None,
 }
 
-/// Looks for old receipts in a piece, by number and received time. One from the future was dated by a clock that was
-/// ahead: it is as old as its neighbours, so it stops nothing (B11).
+/// Looks for old receipts in a piece, by number and received time; none if the clock was doubted then.
+///
+/// Such a receipt, and
+/// one from the future, was dated by a clock that was wrong: it is as old as its neighbours, so that it neither is old by
+/// itself nor stops anything (B11).
 #[must_use]
-pub fn old_receipts(piece: &[(i64, Millis)], before: Millis, now: Millis) -> OldReceipts {
-    let old = piece.iter().rev().find(|(_, received_at)| *received_at < before);
+pub fn old_receipts(piece: &[(i64, Option<Millis>)], before: Millis, now: Millis) -> OldReceipts {
+    let is_old = |(_, at): &&(i64, Option<Millis>)| at.is_some_and(|at| at < before);
+    let old = piece.iter().rev().find(is_old);
     match (old, piece.last()) {
         (Some((seq, _)), _) => OldReceipts::UpTo(*seq),
-        (None, Some((last, _))) if piece.iter().all(|(_, at)| *at > now) => {
+        (None, Some((last, _))) if piece.iter().all(|(_, at)| at.is_none_or(|at| at > now)) => {
             OldReceipts::LookAfter(*last)
         }
         (None, _) => OldReceipts::None,
     }
 }
 
-/// Whether a receipt before an old one is kept: it is young by its own date, and that is not in the future.
+/// Whether a receipt before an old one is kept: it is young by its own date, which was not doubted and is not in the
+/// future.
 #[must_use]
-pub fn is_receipt_young(received_at: Millis, before: Millis, now: Millis) -> bool {
-    (before..=now).contains(&received_at)
+pub fn is_receipt_young(received_at: Option<Millis>, before: Millis, now: Millis) -> bool {
+    received_at.is_some_and(|received_at| (before..=now).contains(&received_at))
 }
 
 /// The bounds of the last dates of webinars that are deleted: of usual ones, and of those with an event without any time.
@@ -59,8 +64,10 @@ mod tests {
     const NOW: Millis = Millis::new(1_000_000);
     const BEFORE: Millis = Millis::new(900_000);
 
-    fn piece(times: &[i64]) -> Vec<(i64, Millis)> {
-        (1..).zip(times.iter().map(|time| Millis::new(*time))).collect()
+    /// Receipts of these times; a doubted one at 0.
+    fn piece(times: &[i64]) -> Vec<(i64, Option<Millis>)> {
+        let at = |time: &i64| (*time > 0).then(|| Millis::new(*time));
+        (1..).zip(times.iter().map(at)).collect()
     }
 
     #[test]
@@ -69,6 +76,9 @@ mod tests {
             (&[800_000, 899_999, 900_000][..], OldReceipts::UpTo(2)),
             (&[2_000_000, 800_000, 950_000], OldReceipts::UpTo(2)),
             (&[2_000_000, 1_000_001], OldReceipts::LookAfter(2)),
+            (&[0, 2_000_000], OldReceipts::LookAfter(2)),
+            (&[0, 800_000, 0], OldReceipts::UpTo(2)),
+            (&[0, 950_000], OldReceipts::None),
             (&[2_000_000, 1_000_000], OldReceipts::None),
             (&[950_000], OldReceipts::None),
             (&[], OldReceipts::None),
@@ -78,8 +88,9 @@ mod tests {
         for (at, young) in
             [(899_999, false), (900_000, true), (1_000_000, true), (1_000_001, false)]
         {
-            assert_eq!(is_receipt_young(Millis::new(at), BEFORE, NOW), young, "{at}");
+            assert_eq!(is_receipt_young(Some(Millis::new(at)), BEFORE, NOW), young, "{at}");
         }
+        assert!(!is_receipt_young(None, BEFORE, NOW));
     }
 
     #[test]

@@ -57,8 +57,8 @@ impl StoredSource {
 
 /// Checks that no event of a stored source would get another id in HubSpot, which would hold it twice.
 ///
-/// The source may have another name by now. `webinars` are those that it spoke of; they are read only if needed. Events
-/// that are over do not count.
+/// The source may have another name by now. `for_each` visits the webinars that it spoke of, one at a time, until a visit
+/// fails; it is called only if needed. Events that are over do not count.
 ///
 /// # Errors
 /// [`ConfigRefused::Rekey`], or the error of reading a webinar.
@@ -67,7 +67,7 @@ pub fn check_rekey<E: From<ConfigRefused>>(
     policy: &Policy,
     heirs: &Heirs,
     now: Millis,
-    webinars: impl FnOnce() -> Result<Vec<HeldWebinar>, E>,
+    for_each: impl FnOnce(&mut dyn FnMut(HeldWebinar) -> Result<(), E>) -> Result<(), E>,
 ) -> Result<(), E> {
     let stored = stored.with_renamed_account(heirs);
     let is = policy.identity_fingerprint();
@@ -75,17 +75,18 @@ pub fn check_rekey<E: From<ConfigRefused>>(
         return Ok(());
     }
     let was = stored.parse();
-    for mut held in webinars()? {
+    for_each(&mut |mut held| {
         held.key.hubspot = heirs.account(&held.key.hubspot).clone();
         held.events.retain(|(_, end)| end.is_none_or(|end| end >= now));
         if !held.events.is_empty()
             && was.as_ref().is_none_or(|was| is_rekeyed(was, policy, &held, now))
         {
             let source_name = heirs.source(name).clone();
-            return Err(ConfigRefused::Rekey { source_name, was: stored.identity, is }.into());
+            let (was, is) = (stored.identity.clone(), is.clone());
+            return Err(ConfigRefused::Rekey { source_name, was, is }.into());
         }
-    }
-    Ok(())
+        Ok(())
+    })
 }
 
 /// Whether one of the events would get another id.

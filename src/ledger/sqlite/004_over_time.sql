@@ -79,3 +79,6 @@ CREATE INDEX events_delivered ON events (hubspot) WHERE state = 1;
 
 -- Webinars that could not be folded when it was due. 0: to be tried again since the start; 1: tried.
 CREATE TABLE unfolded (webinar INTEGER PRIMARY KEY, tried INTEGER NOT NULL) STRICT;
+
+-- 1: dated by a clock that was doubted then, so that its age is that of its neighbours.
+ALTER TABLE receipts ADD COLUMN doubted INTEGER NOT NULL DEFAULT 0;

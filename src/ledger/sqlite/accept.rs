@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use rusqlite::params;
+
 use super::statements::Statements as _;
 use super::transaction::{AttemptError, WriteTx};
 use super::values::Json;
@@ -108,14 +110,14 @@ fn store(
     let place = (!receipt.body.is_empty()).then(|| tx.segment.push(&receipt.body));
     let inserted = tx.connection.change(
         "INSERT INTO receipts (seq, id, source, dedupe_key, provider, event_type, outcome, reason,
-             received_at, hash, body_id, body_offset, body_length, kind, headers, lasting)
+             received_at, hash, body_id, body_offset, body_length, kind, headers, lasting, doubted)
          SELECT max(coalesce((SELECT max(seq) FROM receipts), 0),
                  (SELECT last_receipt FROM store WHERE id = 0)) + 1,
-             ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15
-         WHERE ?16 OR NOT EXISTS
+             ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16
+         WHERE ?17 OR NOT EXISTS
              (SELECT 1 FROM lasting_keys WHERE source = ?2 AND dedupe_key = ?3)
          ON CONFLICT (source, dedupe_key) DO NOTHING",
-        (
+        params![
             receipt.id,
             &receipt.source,
             receipt.dedupe_key,
@@ -131,8 +133,9 @@ fn store(
             receipt.kind,
             (!receipt.headers.is_empty()).then_some(Json(&receipt.headers)),
             receipt.duplicates == DuplicateRule::Lasting,
-            receipt.duplicates == DuplicateRule::LastOfWebinar,
-        ),
+            tx.is_clock_doubted,
+            receipt.duplicates.may_repeat(),
+        ],
     )?;
     if inserted == 0 {
         if let Some(place) = place {

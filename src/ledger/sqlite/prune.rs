@@ -35,14 +35,14 @@ pub(super) fn prune(tx: &mut WriteTx<'_>, keep: Retention) -> rusqlite::Result<b
 
 fn prune_receipts(tx: &WriteTx<'_>, before: Millis) -> rusqlite::Result<bool> {
     let Some(old) = last_old_receipt(tx, before)? else { return Ok(false) };
-    // Of the receipts up to it, young ones stay; those from the future are as old as their neighbours.
+    // Of the receipts up to it, young ones stay; those that a wrong clock dated are as old as their neighbours.
     let now = tx.now;
     // The webinars keep the values of these receipts, which no replay can map again.
     tx.connection.run(
         "UPDATE webinars SET base = 1 WHERE base = 0 AND id IN (
              SELECT link.webinar FROM receipts
                  JOIN webinar_receipts AS link ON link.receipt = receipts.seq
-             WHERE receipts.seq <= ?1 AND receipts.received_at NOT BETWEEN ?2 AND ?3)",
+             WHERE receipts.seq <= ?1 AND (receipts.doubted = 1 OR receipts.received_at NOT BETWEEN ?2 AND ?3))",
         (old, before, now),
     )?;
     // Before the links are deleted, which name the webinars.
@@ -50,17 +50,17 @@ fn prune_receipts(tx: &WriteTx<'_>, before: Millis) -> rusqlite::Result<bool> {
         "INSERT OR IGNORE INTO lasting_keys (source, dedupe_key, webinar)
              SELECT receipts.source, receipts.dedupe_key, link.webinar FROM receipts
                  JOIN webinar_receipts AS link ON link.receipt = receipts.seq
-             WHERE receipts.seq <= ?1 AND receipts.received_at NOT BETWEEN ?2 AND ?3
+             WHERE receipts.seq <= ?1 AND (receipts.doubted = 1 OR receipts.received_at NOT BETWEEN ?2 AND ?3)
                  AND receipts.lasting = 1",
         (old, before, now),
     )?;
     tx.connection.run(
         "DELETE FROM webinar_receipts WHERE receipt IN (
-             SELECT seq FROM receipts WHERE seq <= ?1 AND received_at NOT BETWEEN ?2 AND ?3)",
+             SELECT seq FROM receipts WHERE seq <= ?1 AND (doubted = 1 OR received_at NOT BETWEEN ?2 AND ?3))",
         (old, before, now),
     )?;
     let deleted = tx.connection.change(
-        "DELETE FROM receipts WHERE seq <= ?1 AND received_at NOT BETWEEN ?2 AND ?3",
+        "DELETE FROM receipts WHERE seq <= ?1 AND (doubted = 1 OR received_at NOT BETWEEN ?2 AND ?3)",
         (old, before, now),
     )?;
     tx.connection.run(
@@ -83,10 +83,15 @@ fn last_old_receipt(tx: &WriteTx<'_>, before: Millis) -> rusqlite::Result<Option
     let (mut after, mut first_piece) = (0, None);
     for _ in 0..PIECES {
         // Receipts are stored in the order of their time, so the oldest come first and need no index by time.
-        let piece: Vec<(i64, Millis)> = tx.connection.all(
-            "SELECT seq, received_at FROM receipts WHERE seq > ?1 ORDER BY seq LIMIT ?2",
+        let piece: Vec<(i64, Option<Millis>)> = tx.connection.all(
+            "SELECT seq, received_at, doubted FROM receipts
+             WHERE seq > ?1 ORDER BY seq LIMIT ?2",
             (after, RECEIPTS),
-            |row| row.try_into(),
+            |row| {
+                let is_doubted: bool = row.get(2)?;
+                let received_at = row.get(1)?;
+                Ok((row.get(0)?, (!is_doubted).then_some(received_at)))
+            },
         )?;
         let end = *first_piece.get_or_insert(piece.last().map_or(0, |(seq, _)| *seq));
         match retention::old_receipts(&piece, before, tx.now) {

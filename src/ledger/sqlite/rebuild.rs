@@ -3,7 +3,7 @@
 use super::statements::Statements as _;
 use super::transaction::{AttemptError, WriteTx};
 use super::{event_rows, events, webinar_state, webinars};
-use crate::event::{AccountName, SourceName};
+use crate::event::{AccountName, SourceName, Webinar};
 use crate::ledger::rules::rebuild::{
     WebinarPlan, cancel_moved, check_rebuild, covers_all_webinars, is_moved, plan_webinar,
 };
@@ -63,7 +63,10 @@ fn replace_webinar(
     let RebuiltWebinar { before: WebinarState { key, .. }, webinar, contributes } = rebuilt;
     let id = match (plan, id) {
         (WebinarPlan::Link, Some(id)) => id,
-        (WebinarPlan::Replace | WebinarPlan::Empty | WebinarPlan::Moved, id) => {
+        (WebinarPlan::Moved, id) => {
+            webinars::store(tx.connection, id, key, &Webinar::default(), tx.now)?
+        }
+        (WebinarPlan::Replace | WebinarPlan::Empty, id) => {
             webinars::store(tx.connection, id, key, webinar, tx.now)?
         }
         (WebinarPlan::Stale | WebinarPlan::Nothing | WebinarPlan::Link, _) => return Ok(()),

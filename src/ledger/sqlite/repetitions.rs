@@ -94,17 +94,19 @@ pub(super) fn revive(
     known: KnownReceipt,
 ) -> rusqlite::Result<i64> {
     let has_body: bool = tx.connection.value(
-        "SELECT EXISTS (SELECT 1 FROM receipts WHERE seq = ?1 AND body_id IS NOT NULL)",
-        [known.number],
+        "SELECT EXISTS
+             (SELECT 1 FROM receipts WHERE seq = ?1 AND body_id IS NOT NULL AND hash = ?2)",
+        (known.number, receipt.hash),
     )?;
-    // The key is the same, and so is a body that is stored already.
+    // A key that is a delivery's id may come with another body.
     let adds_body = !has_body && !receipt.body.is_empty();
     let place = adds_body.then(|| tx.segment.push(&receipt.body));
     let number: i64 = tx.connection.value("SELECT max(seq) + 1 FROM receipts", ())?;
     tx.connection.run(
         "UPDATE receipts SET seq = ?2, event_type = ?3, outcome = ?4, reason = ?5,
              received_at = ?6, headers = ?7, lasting = ?8, body_id = coalesce(?9, body_id),
-             body_offset = coalesce(?10, body_offset), body_length = coalesce(?11, body_length)
+             body_offset = coalesce(?10, body_offset), body_length = coalesce(?11, body_length),
+             hash = ?12, doubted = ?13
          WHERE seq = ?1",
         (
             known.number,
@@ -118,6 +120,8 @@ pub(super) fn revive(
             place.map(|place| place.id),
             place.map(|place| place.offset),
             place.map(|place| place.length),
+            receipt.hash,
+            tx.is_clock_doubted,
         ),
     )?;
     Ok(number)

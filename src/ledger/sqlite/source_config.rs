@@ -115,8 +115,9 @@ fn check(
     })?;
     for (name, stored) in sources.iter().filter(|_| *rekey == Rekey::Refuse) {
         if let Some(policy) = policies.get(heirs.source(name)) {
-            let webinars = || held_webinars(connection, name);
-            check_rekey((name, stored.clone()), policy, heirs, now, webinars)?;
+            check_rekey((name, stored.clone()), policy, heirs, now, |visit| {
+                for_each_held(connection, name, visit)
+            })?;
         }
     }
     let known = KnownNames {
@@ -183,12 +184,12 @@ fn orphan_sources(
     Ok(found)
 }
 
-/// The webinars that a source spoke of.
-fn held_webinars(
+/// Visits the webinars that a source spoke of, one at a time: together they may be larger than the memory.
+fn for_each_held(
     connection: &Connection,
     source: &SourceName,
-) -> Result<Vec<HeldWebinar>, OpenError> {
-    let mut found = Vec::new();
+    visit: &mut dyn FnMut(HeldWebinar) -> Result<(), OpenError>,
+) -> Result<(), OpenError> {
     for_each_webinar(connection, |id, WebinarSources { sources, .. }, state| {
         if sources.contains(source)
             && let Ok(webinar) = webinars::parse_state(id, state)
@@ -200,11 +201,10 @@ fn held_webinars(
                 [id],
                 |row| row.try_into(),
             )?;
-            found.push(HeldWebinar { key, webinar, events });
+            visit(HeldWebinar { key, webinar, events })?;
         }
         Ok(())
-    })?;
-    Ok(found)
+    })
 }
 
 /// The accounts that the store was opened with before; none if an earlier version opened it last.

@@ -14,11 +14,16 @@ use super::build::{NOON, account};
 
 /// A clock that stands still until it is set.
 #[derive(Debug)]
-pub(crate) struct ManualClock(std::sync::atomic::AtomicI64);
+pub(crate) struct ManualClock(std::sync::atomic::AtomicI64, std::sync::atomic::AtomicBool);
 
 impl ManualClock {
     pub(crate) fn at(time: Millis) -> Arc<Self> {
-        Arc::new(Self(std::sync::atomic::AtomicI64::new(time.get())))
+        Arc::new(Self(std::sync::atomic::AtomicI64::new(time.get()), false.into()))
+    }
+
+    /// Whether the clock is doubted from now on.
+    pub(crate) fn set_doubted(&self, is_doubted: bool) {
+        self.1.store(is_doubted, std::sync::atomic::Ordering::SeqCst);
     }
 
     pub(crate) fn set(&self, time: Millis) {
@@ -29,6 +34,10 @@ impl ManualClock {
 impl Clock for ManualClock {
     fn now(&self) -> Millis {
         Millis::new(self.0.load(std::sync::atomic::Ordering::SeqCst))
+    }
+
+    fn is_doubted(&self) -> bool {
+        self.1.load(std::sync::atomic::Ordering::SeqCst)
     }
 }
 

@@ -115,6 +115,24 @@ pub(super) async fn receipts_from_the_future_do_not_stop_pruning<B: BackEnd>() {
     assert_eq!(back_end.row_counts().receipts, 1, "those ahead are as old as their neighbours");
 }
 
+/// B11: a clock that was behind, and doubted, dates receipts long ago. They are as old as their neighbours.
+pub(super) async fn receipts_of_a_doubted_clock_are_as_old_as_their_neighbours<B: BackEnd>() {
+    let back_end = B::new();
+    let ledger = back_end.open(policies());
+    let change = |n: &str| vec![renamed("1", n, NOON)];
+    back_end.clock().set_doubted(true);
+    comes(&ledger, "behind", NOON.minus(4_000 * DAY), change("behind")).await;
+    back_end.clock().set_doubted(false);
+    prune(&back_end, &ledger, NOON, KEEP).await;
+    assert_eq!(back_end.row_counts().receipts, 1, "nobody knows how old it is");
+    comes(&ledger, "right", NOON, change("right")).await;
+    prune(&back_end, &ledger, NOON.plus(29 * DAY), KEEP).await;
+    assert_eq!(back_end.row_counts().receipts, 2);
+    comes(&ledger, "late", NOON.plus(29 * DAY), change("late")).await;
+    prune(&back_end, &ledger, NOON.plus(31 * DAY), KEEP).await;
+    assert_eq!(back_end.row_counts().receipts, 1, "it is older than the one after it");
+}
+
 /// B5: an event to come without a known end was forgotten before it was held.
 pub(super) async fn event_is_kept_until_a_day_after_its_start_without_an_end<B: BackEnd>() {
     let back_end = B::new();

@@ -144,12 +144,14 @@ macro_rules! suite {
                     signed_delivery_is_never_accepted_again,
                     old_lasting_key_does_not_hold_up_a_body_that_may_repeat,
                     receipt_that_said_nothing_is_brought_up_to_date,
+                    revived_delivery_shows_the_body_that_counts,
                     receipt_that_is_refused_again_is_a_duplicate,
                     question_that_is_still_open_takes_up_its_repetition;
                 aging:
                     waits_go_on_as_decided_after_the_clock_was_set_back,
                     waits_that_are_read_at_the_start_are_cut,
                     receipts_from_the_future_do_not_stop_pruning,
+                    receipts_of_a_doubted_clock_are_as_old_as_their_neighbours,
                     event_is_kept_until_a_day_after_its_start_without_an_end,
                     event_without_any_time_is_kept_for_400_days,
                     changed_defaults_do_not_keep_past_events_for_longer,
@@ -187,6 +189,7 @@ macro_rules! suite {
                     rebuild_that_is_refused_leaves_no_trace,
                     rebuild_deletes_obsolete_events_that_hubspot_never_had,
                     webinar_that_a_replay_moves_is_cancelled,
+                    moved_webinar_is_cancelled_although_expired_receipts_built_it,
                     receipts_of_a_webinar_come_in_pages_of_some_megabytes;
             );
 

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 use webinar_bridge::event::{
     Change, ChangeKind, ExternalAccountId, OccurrenceChange, OccurrenceId, OccurrenceListing,
-    ReceiptId, RunChange, RunPhase, Shape, WebinarFields, WebinarId,
+    ReceiptId, RunChange, RunPhase, Shape, Webinar, WebinarFields, WebinarId,
 };
 use webinar_bridge::ledger::rules::rebuild::ReceiptChecksum;
 use webinar_bridge::ledger::{
@@ -295,6 +295,40 @@ pub(super) async fn webinar_that_a_replay_moves_is_cancelled<B: BackEnd>() {
     assert_eq!(inputs, [("right".to_owned(), false), ("wrong".to_owned(), true)]);
     settle(&ledger, &batch, confirmed).await;
     assert_eq!(counts(&ledger).await.delivered, 2);
+}
+
+/// A16, M31: receipts that are gone built the webinar under the wrong id too.
+pub(super) async fn moved_webinar_is_cancelled_although_expired_receipts_built_it<B: BackEnd>() {
+    let back_end = B::new();
+    let ledger = back_end.open(policies());
+    let month = Duration::from_hours(24 * 31);
+    ledger.accept(receipt("a", vec![created("wrong", "One", NOON)])).await.expect("stored");
+    settle(&ledger, &claim(&ledger, NOW).await, confirmed).await;
+    let later = NOON.plus(month);
+    back_end.clock().set(later);
+    let mut sent = receipt("b", vec![renamed("wrong", "Two", later)]);
+    sent.received_at = later;
+    ledger.accept(sent.clone()).await.expect("stored");
+    settle(&ledger, &claim(&ledger, NOW).await, confirmed).await;
+    while ledger.prune(Retention { receipts: month / 2, events: 20 * month }).await.expect("pruned")
+    {
+    }
+    let mut wrong = reread_unchanged(&ledger, key("wrong"), std::slice::from_ref(&sent)).await;
+    assert!(wrong.before.has_expired_receipts);
+    let record = wrong.receipts[0].0.clone();
+    wrong.receipts[0].1 = Vec::new();
+    let before = ledger.webinar_state(&key("right")).await.expect("read");
+    let right =
+        RereadWebinar { before, receipts: vec![(record, vec![renamed("right", "Two", later)])] };
+    assert_eq!(rebuild(&ledger, sent.id, vec![wrong, right]).await, RebuildResult::Done);
+    let batch = claim(&ledger, NOW).await;
+    let input: serde_json::Value = serde_json::from_slice(&batch[0].input).expect("JSON");
+    assert_eq!(batch[0].key.external_event_id.as_str(), "wrong");
+    assert_eq!((&input["eventCancelled"], &input["eventName"]), (&true.into(), &"Two".into()));
+    assert_eq!(
+        ledger.webinar_state(&key("wrong")).await.expect("read").webinar,
+        Webinar::default()
+    );
 }
 
 pub(super) async fn receipts_of_a_webinar_come_in_pages_of_some_megabytes<B: BackEnd>() {

@@ -181,6 +181,27 @@ pub(super) async fn receipt_that_said_nothing_is_brought_up_to_date<B: BackEnd>(
     assert_eq!(shown.record.body, Some(odd.body));
 }
 
+/// M34: a delivery's id may come with another body, which counts.
+pub(super) async fn revived_delivery_shows_the_body_that_counts<B: BackEnd>() {
+    let back_end = B::new();
+    let ledger = back_end.open(policies());
+    let was = NewReceipt {
+        content: ReceiptContent::Quarantined("no id".into()),
+        ..receipt("was", Vec::new())
+    };
+    assert_eq!(arrives(&back_end, &ledger, 0, &was).await, Quarantined);
+    let now = receipt("now", vec![created("1", "One", NOON)]);
+    let now = NewReceipt { dedupe_key: was.dedupe_key, ..now };
+    assert_eq!(arrives(&back_end, &ledger, 1, &now).await, Accepted);
+    let (id, ..) = receipts(&ledger).await[0];
+    let shown = ledger.receipt(id).await.expect("read").expect("it is there").record;
+    assert_eq!(
+        shown.body.map(|body| String::from_utf8_lossy(&body).into_owned()),
+        Some(String::from_utf8_lossy(&now.body).into_owned())
+    );
+    assert_eq!(shown.summary.hash, now.hash);
+}
+
 pub(super) async fn receipt_that_is_refused_again_is_a_duplicate<B: BackEnd>() {
     let back_end = B::new();
     let ledger = back_end.open(policies());
@@ -207,7 +228,11 @@ pub(super) async fn receipt_that_is_refused_again_is_a_duplicate<B: BackEnd>() {
 pub(super) async fn question_that_is_still_open_takes_up_its_repetition<B: BackEnd>() {
     let back_end = B::new();
     let ledger = back_end.open(policies());
-    let thin = NewReceipt { fetch_requests: vec![always("1")], ..undated("thin", &[]) };
+    let thin = NewReceipt {
+        fetch_requests: vec![always("1")],
+        duplicates: DuplicateRule::OpenRequests,
+        ..undated("thin", &[])
+    };
     assert_eq!(arrives(&back_end, &ledger, 0, &thin).await, Accepted);
     let asked = due(&ledger).await;
     assert_eq!((asked.len(), asked[0].row.version), (1, 1));

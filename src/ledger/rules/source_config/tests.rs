@@ -52,7 +52,7 @@ fn held(shape: Shape, events: &[(&str, Option<i64>)]) -> HeldWebinar {
 /// Whether a change from one policy to another is refused.
 fn refuses(was: &Policy, is: &Policy, heirs: &Heirs, held: HeldWebinar) -> bool {
     let stored = StoredSource::from_policy(was);
-    check_rekey((&source("zoom"), stored), is, heirs, NOW, || Ok(vec![held]))
+    check_rekey((&source("zoom"), stored), is, heirs, NOW, |visit| visit(held))
         .is_err_and(|refused: ConfigRefused| matches!(refused, ConfigRefused::Rekey { .. }))
 }
 
@@ -91,9 +91,10 @@ fn change_is_refused_only_if_an_event_that_is_not_over_gets_another_id() {
 fn webinars_are_read_only_if_the_identity_changed() {
     let stored = StoredSource::from_policy(&policy());
     let heirs = Heirs::default();
-    let read = || -> Result<Vec<HeldWebinar>, ConfigRefused> { panic!("it is not needed") };
     let reshaped = Policy { organizer: None, ..policy() };
-    let checked = check_rekey((&source("zoom"), stored), &reshaped, &heirs, NOW, read);
+    let checked = check_rekey((&source("zoom"), stored), &reshaped, &heirs, NOW, |_| {
+        panic!("it is not needed")
+    });
     assert_eq!(checked, Ok::<(), ConfigRefused>(()));
 }
 
