@@ -8,7 +8,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::receipt::{IntakeReceipt, ReceiptParts, build};
 use super::{Replays, Source};
-use crate::event::ReceiptId;
+use crate::event::{Millis, ReceiptId};
 use crate::ledger::{DuplicateRule, ReceiptKind};
 use crate::providers::{
     HandshakeReply, Header, Inbound, Keys, ParsedPayload, PayloadContent, Scrubbed, Unverified,
@@ -33,11 +33,21 @@ pub enum IntakeResult {
     Refused(VerifyError),
     /// The signature is right, and its time lies outside the tolerance by less than a day: the platform is
     /// late, or a clock is wrong.
-    OutOfTime(VerifyError),
+    OutOfTime {
+        /// Whether the time lies too far behind or ahead.
+        error: VerifyError,
+        /// The signed time, where it is known.
+        signed_at: Option<Millis>,
+    },
     /// The platform asks for this reply; nothing is stored.
     Handshake(HandshakeReply),
     /// The request is authentic; the caller stores its receipt.
-    Receipt(Box<IntakeReceipt>),
+    Receipt {
+        /// The receipt.
+        receipt: Box<IntakeReceipt>,
+        /// The signed time, where a time is signed.
+        signed_at: Option<Millis>,
+    },
 }
 
 impl Source {
@@ -61,7 +71,10 @@ impl Source {
                 let keys = Keys { tolerance, grace: OUT_OF_TIME, ..keys };
                 let again = Inbound::new(headers, query, body, received_at);
                 return match provider.verify(again, keys) {
-                    Ok(_) => IntakeResult::OutOfTime(error),
+                    Ok(verified) => {
+                        let signed_at = provider.scheme().signed_at(&verified);
+                        IntakeResult::OutOfTime { error, signed_at }
+                    }
                     Err(_) => IntakeResult::Refused(error),
                 };
             }
@@ -69,6 +82,7 @@ impl Source {
         };
         let digest: [u8; 32] = Sha256::digest(verified.body).into();
         let signed_time = provider.scheme().signed_time(&verified);
+        let signed_at = provider.scheme().signed_at(&verified);
         let request = verified.scrub(provider);
         let (payload, has_foreign_accounts) = self.restrict(provider.read(&request, &secrets));
         if let PayloadContent::Handshake(reply) = payload.content {
@@ -85,7 +99,8 @@ impl Source {
             headers: headers_for_reading(&provider.read_headers(), &request),
             body: request.body,
         };
-        IntakeResult::Receipt(Box::new(build(self, parts, (payload, has_foreign_accounts))))
+        let receipt = Box::new(build(self, parts, (payload, has_foreign_accounts)));
+        IntakeResult::Receipt { receipt, signed_at }
     }
 
     /// The key by which a repetition of the webhook is recognized, and when it is a duplicate: the delivery's signed id,

@@ -163,6 +163,7 @@ impl WebhookService {
         let WebhookSettings { clock, metrics, limits, .. } = &self.settings;
         let RequestBody { bytes, permit } = request.read_body(limits.body, &self.memory).await?;
         let result = self.verify_and_read(endpoint, request, bytes).await?;
+        self.observe_signed_time(&result);
         let name = &endpoint.source.name;
         let answered = match result {
             IntakeResult::Refused(VerifyError::UnknownKey)
@@ -171,7 +172,7 @@ impl WebhookService {
                 debug!("the sender's key may be published by now; it is asked to retry");
                 return Err(WebhookError::KeysUnavailable);
             }
-            IntakeResult::OutOfTime(refusal) if !self.is_clock_proven() => {
+            IntakeResult::OutOfTime { error: refusal, .. } if !self.is_clock_proven() => {
                 metrics.webhook_rejected(name, rejection_reason(refusal));
                 if endpoint.clock_warning.is_due() {
                     warn!(
@@ -182,7 +183,7 @@ impl WebhookService {
                 }
                 return Err(WebhookError::ClockUncertain);
             }
-            IntakeResult::Refused(refusal) | IntakeResult::OutOfTime(refusal) => {
+            IntakeResult::Refused(refusal) | IntakeResult::OutOfTime { error: refusal, .. } => {
                 let reason = rejection_reason(refusal);
                 metrics.webhook_rejected(name, reason);
                 debug!(reason, "the sender is not believed");
@@ -192,7 +193,7 @@ impl WebhookService {
                 metrics.authentic_webhook_received(name, clock.now());
                 (ServerResponse::new(status, content_type, body), WebhookOutcome::Handshake)
             }
-            IntakeResult::Receipt(receipt) => {
+            IntakeResult::Receipt { receipt, .. } => {
                 let outcome = self.store_receipt(endpoint, *receipt).await?;
                 (ServerResponse::json(200, &json!({ "status": outcome.as_ref() })), outcome)
             }
@@ -200,6 +201,19 @@ impl WebhookService {
         // Not before: the receipt holds a copy of the body while it waits for its commit.
         drop(permit);
         Ok(answered)
+    }
+
+    /// Lets a signed time that is ahead of ours speak against our clock.
+    fn observe_signed_time(&self, result: &IntakeResult) {
+        let (IntakeResult::Receipt { signed_at: Some(signed_at), .. }
+        | IntakeResult::OutOfTime { signed_at: Some(signed_at), .. }) = result
+        else {
+            return;
+        };
+        let clock = &self.settings.clock;
+        if let Some(trust) = clock.trust() {
+            trust.observe_signed_time(*signed_at, clock.now());
+        }
     }
 
     /// Whether our clock is known to be right: then a signature that is out of time is the sender's.

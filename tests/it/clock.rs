@@ -112,6 +112,21 @@ async fn clock_far_ahead_of_the_ledgers_last_write_is_doubted_without_a_witness(
     );
 }
 
+/// M10: without HubSpot's word, a signed time that is ahead of ours speaks against our clock, whether the webhook is taken
+/// or not.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn signed_time_ahead_of_ours_is_a_witness_against_the_clock() {
+    for (behind, status) in [(Duration::from_mins(90), 200), (3 * HOUR, 503)] {
+        let setting = ClockedSetting::new("deliver = false", "");
+        setting.clock.set_behind(behind);
+        let bridge = setting.start();
+        assert_eq!(doubt(&bridge).await, Value::Null);
+        assert_eq!(send(&bridge, &zoom::created(1, "Name", at(0))).await, status);
+        let reason = doubt(&bridge).await.to_string();
+        assert!(reason.contains("a signed webhook says that it is"), "{behind:?}: {reason}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn skew_is_shown_and_logged_once() {
     let setting = ClockedSetting::new("", "");

@@ -209,10 +209,10 @@ pub(super) fn move_second_sendings_ahead(tx: &mut Transaction<'_>, by: Duration)
 pub(super) fn open(state: &mut State, now: Millis) {
     recover_calls(state, |_| true, now);
     let born = StoreAge { born_at: now, restored_at: None, restored_above: None };
+    let last = sequence_number(state.last_number());
     let age = state.age.get_or_insert(born);
     if std::mem::take(&mut state.is_copy) {
         age.restored_at = Some(now);
-        let last = sequence_number(state.last_number());
         age.restored_above = Some(last);
         for event in state.events.values_mut() {
             event.row = restore(event.row.clone(), last);

@@ -52,6 +52,10 @@ impl SignatureScheme for LivestormScheme {
         let header = request.headers.lookup(SIGNATURE).exactly_one().ok()?;
         header.split(|byte| *byte == b',').next().map(<[u8]>::to_vec)
     }
+
+    fn signed_at(&self, request: &Inbound<'_, Verified>) -> Option<Millis> {
+        parse_signed_time(&self.signed_time(request)?)
+    }
 }
 
 fn signed_hash(time: &[u8], secret: &[u8], body: &[u8]) -> [u8; 32] {

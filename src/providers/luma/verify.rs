@@ -72,6 +72,10 @@ impl SignatureScheme for LumaScheme {
         }
     }
 
+    fn signed_at(&self, request: &Inbound<'_, Verified>) -> Option<Millis> {
+        self.sent_at(request.headers)
+    }
+
     /// The signed id. Luma's own scheme leaves `webhook-id` unsigned.
     fn delivery_id(&self, headers: &dyn Headers) -> Option<String> {
         match self {

@@ -164,6 +164,11 @@ impl SignatureScheme for MacScheme {
         Some(written.to_vec())
     }
 
+    fn signed_at(&self, request: &Inbound<'_, Verified>) -> Option<Millis> {
+        let written = self.signed_time(request).filter(|_| self.signs_time())?;
+        self.timestamp_unit.read(&written)
+    }
+
     fn id_headers(&self) -> Vec<String> {
         Vec::from_iter(self.id_header.clone())
     }

@@ -18,6 +18,7 @@ use super::{
     Headers, Inbound, Keys, RawRequest, Requirement, SignedRequest, UnsignedRequest, Verified,
     VerifyError,
 };
+use crate::event::Millis;
 
 /// How a platform signs its webhooks. The defaults are those of a signature of a time and the body by the secret.
 pub trait SignatureScheme: Send + Sync {
@@ -55,6 +56,12 @@ pub trait SignatureScheme: Send + Sync {
     /// equal bodies apart. None where there is no such time, and where the body holds it.
     fn signed_time(&self, _request: &Inbound<'_, Verified>) -> Option<Vec<u8>> {
         None
+    }
+
+    /// The signed time of a verified request; none where no time is signed. It may differ from our clock's.
+    fn signed_at(&self, request: &Inbound<'_, Verified>) -> Option<Millis> {
+        let seconds = self.signed_time(request).filter(|_| self.signs_time())?;
+        hmac::parse_unix_seconds(&seconds)
     }
 
     /// The error in a secret of the source, as the rest of a sentence that begins with its key.

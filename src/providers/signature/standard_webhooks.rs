@@ -13,8 +13,10 @@ use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use subtle::ConstantTimeEq as _;
 
 use super::{SignatureScheme, digest, find_secret, hmac};
+use crate::event::Millis;
 use crate::providers::{
-    Header, Headers, Keys, RawRequest, SignedRequest, UnsignedRequest, VerifyError,
+    Header, Headers, Inbound, Keys, RawRequest, SignedRequest, UnsignedRequest, Verified,
+    VerifyError,
 };
 
 /// The scheme.
@@ -76,6 +78,11 @@ impl SignatureScheme for StandardWebhooks {
         let id = format!("msg_{}", digest::short_hash(request.body));
         let headers = sign(&id, request)?;
         Ok(SignedRequest::with_headers(request, headers))
+    }
+
+    fn signed_at(&self, request: &Inbound<'_, Verified>) -> Option<Millis> {
+        let name = header_names(request.headers)?.timestamp;
+        hmac::parse_unix_seconds(request.headers.lookup(name).exactly_one().ok()?)
     }
 
     fn check_secret(&self, secret: &[u8]) -> Option<&'static str> {

@@ -26,6 +26,7 @@ struct Kept {
 
 /// What was said since then.
 #[derive(Debug, Default, Clone, Copy)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a field of the event")]
 struct Spoken {
     name: bool,
     description: bool,
@@ -47,8 +48,9 @@ impl KeptEvents {
         (webinar, is_whole_series): (Name, bool),
         held: &StoredEvent,
     ) {
-        // What HubSpot holds of a whole series as one event takes no part in the fold yet.
-        let spoken = if is_whole_series { Spoken::OF_ALL } else { Spoken::default() };
+        // The times of a series that is one event follow from its occurrences, and so does its completion.
+        let (times, completed) = (is_whole_series, is_whole_series);
+        let spoken = Spoken { times, completed, ..Spoken::default() };
         let kept = Kept { webinar, held: held.input.clone(), spoken };
         self.0.insert(key, kept);
     }
@@ -104,15 +106,6 @@ impl KeptEvents {
 }
 
 impl Spoken {
-    const OF_ALL: Self = Self {
-        name: true,
-        description: true,
-        url: true,
-        times: true,
-        cancelled: true,
-        completed: true,
-    };
-
     fn hear_fields(&mut self, fields: &WebinarFields) {
         self.name |= fields.name.is_some();
         self.description |= fields.description.is_some();

@@ -83,7 +83,7 @@ impl Mishap {
             Self::RestoredCopy(copy) => copy.restored_at,
             Self::Gap(gap) => gap.begins_at,
             Self::RenamedSource(renamed) => Some(renamed.at),
-            _ => None,
+            Self::None | Self::WrongClock(_) | Self::Silence(_) | Self::Guilty(_) => None,
         }
     }
 
@@ -93,7 +93,7 @@ impl Mishap {
             Self::RestoredCopy(copy) => planned.max(copy.latest()),
             Self::Gap(gap) => gap.faults_end_at(planned),
             Self::RenamedSource(renamed) => planned.max(renamed.at.plus(Duration::from_secs(1))),
-            _ => planned,
+            Self::None | Self::WrongClock(_) | Self::Silence(_) | Self::Guilty(_) => planned,
         }
     }
 
@@ -104,18 +104,12 @@ impl Mishap {
 
     /// When the store is backed up.
     pub(super) fn backs_up_at(&self) -> Option<Millis> {
-        match self {
-            Self::RestoredCopy(copy) => copy.backs_up_at(),
-            _ => None,
-        }
+        if let Self::RestoredCopy(copy) = self { copy.backs_up_at() } else { None }
     }
 
     /// The errors of the machine's clock.
     pub(super) fn clock_errors(&self) -> ClockErrors {
-        match self {
-            Self::WrongClock(errors) => errors.clone(),
-            _ => ClockErrors::default(),
-        }
+        if let Self::WrongClock(errors) = self { errors.clone() } else { ClockErrors::default() }
     }
 }
 
@@ -128,7 +122,9 @@ pub(super) fn strike<S: SimulatedStore>(world: &mut World, store: &mut S) {
         Mishap::RestoredCopy(copy) => copy.restore(world, store),
         Mishap::Gap(gap) => gap.pass(world),
         Mishap::RenamedSource(renamed) => renamed.rename(world),
-        other => world.mishap = other,
+        other @ (Mishap::None | Mishap::WrongClock(_) | Mishap::Silence(_) | Mishap::Guilty(_)) => {
+            world.mishap = other;
+        }
     }
 }
 
@@ -155,12 +151,9 @@ pub(super) async fn tend<L: Ledger>(ledger: Arc<FaultyLedger<L>>, injector: Arc<
 impl World {
     /// Logs the mishap.
     pub(super) fn note_mishap(&mut self, now: Millis) {
-        match &self.mishap {
-            Mishap::None => {}
-            mishap => {
-                let what = format!("{mishap:?}");
-                self.note(now, what);
-            }
+        if !matches!(self.mishap, Mishap::None) {
+            let what = format!("{:?}", self.mishap);
+            self.note(now, what);
         }
     }
 }

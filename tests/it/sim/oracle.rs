@@ -301,12 +301,6 @@ impl Oracle {
         if self.kept.concern_event(key) {
             return Ok(changed);
         }
-        if at.is_none() && std::env::var("DBG").is_ok() {
-            for state in &self.history.get(key).map(|h| h.0.clone()).unwrap_or_default() {
-                eprintln!("HIST {}", String::from_utf8_lossy(state).replace("long ", ""));
-            }
-            eprintln!("TIMES {:?} {now}", self.other_times);
-        }
         let at = at.ok_or_else(|| format!("no webhook reported this of an event: {}", shown()))?;
         let (_, newest) = self.history.get_mut(key).expect("it was just found");
         if at < *newest && !may_be_older {

@@ -2,6 +2,7 @@
 //!
 //! What was accepted after the copy and is not sent again is lost to the bridge. HubSpot's newer values are kept.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,7 +22,6 @@ use crate::harness::rng::SeededRng;
 const ALL_LANDED: Duration = Duration::from_mins(2);
 
 /// A copy of the store.
-#[derive(Debug)]
 pub(super) struct RestoredCopy {
     copied_at: Millis,
     /// When it is put into service; none before there is a copy.
@@ -29,6 +29,18 @@ pub(super) struct RestoredCopy {
     planned_at: Millis,
     /// What the copy holds.
     knowledge: Option<Box<Oracle>>,
+}
+
+impl fmt::Debug for RestoredCopy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let offset = |at: Millis| at.get() - NOON.get();
+        write!(
+            f,
+            "copied at {} ms, put back at {} ms",
+            offset(self.copied_at),
+            offset(self.planned_at)
+        )
+    }
 }
 
 impl RestoredCopy {
@@ -91,14 +103,18 @@ pub(super) async fn back_up_and_wait<S: SimulatedStore>(store: &S, injector: &Ar
     tokio::time::sleep(at.since(injector.now())).await;
     let now = injector.now();
     store.back_up(now);
-    let mut world = injector.world();
-    world.note(now, "the store is backed up");
-    let knowledge = Box::new(world.oracle.clone());
-    if let Mishap::RestoredCopy(copy) = &mut world.mishap {
+    let until = injector.world().know_copy(now);
+    tokio::time::sleep(until.since(injector.now())).await;
+}
+
+impl World {
+    /// The store is backed up. Returns when the copy is put into service.
+    fn know_copy(&mut self, now: Millis) -> Millis {
+        self.note(now, "the store is backed up");
+        let knowledge = Box::new(self.oracle.clone());
+        let Mishap::RestoredCopy(copy) = &mut self.mishap else { return now };
         copy.knowledge = Some(knowledge);
         copy.restored_at = Some(copy.planned_at);
+        copy.planned_at
     }
-    let until = world.mishap.ends_run_at().expect("there is a copy");
-    drop(world);
-    tokio::time::sleep(until.since(injector.now())).await;
 }

@@ -499,7 +499,9 @@ impl World {
         } else {
             call_fault.fault
         };
-        fault.into_iter().for_each(|fault| portal.emulator.inject(fault));
+        if let Some(fault) = fault {
+            portal.emulator.inject(fault);
+        }
         let reply = portal.emulator.handle(now, request);
         if reply.status == 401 {
             portal.refused_at = Some(now);

@@ -161,11 +161,11 @@ impl RunningBridge {
         let inbound =
             Inbound::new(&headers, signed.url.query().unwrap_or_default(), &signed.body, now);
         match source.receive_webhook(&keys, inbound, ReceiptId::from_bytes(id)) {
-            IntakeResult::Receipt(accepted) => {
+            IntakeResult::Receipt { receipt: accepted, .. } => {
                 let stored = self.ledger.accept(accepted.receipt).await;
                 if stored.is_ok() { Answer::Stored } else { Answer::TryAgain }
             }
-            IntakeResult::OutOfTime(_) => {
+            IntakeResult::OutOfTime { .. } => {
                 let is_proven = self.clock.trust().is_some_and(|trust| trust.is_proven(now));
                 if is_proven { Answer::Refused } else { Answer::TryAgain }
             }
