@@ -69,7 +69,7 @@ impl FetchQueue for MemoryLedger {
             }
             // A settlement whose answer was lost is repeated: by then the row may be gone.
             if let Some(fetch) = tx.state.fetches.remove(&task.id) {
-                let row = settle_fetch(&fetch.row, task.row.version, &outcome, &facts, tx.now);
+                let row = settle_fetch(&fetch.row, &task.row, &outcome, &facts, tx.now);
                 if row.as_ref().is_some_and(|row| due_since(row, tx.now).is_some()) {
                     tx.woken_fetches.insert(task.source.clone());
                 }

@@ -264,16 +264,22 @@ pub fn review_outcome(
     }
 }
 
-/// The row once a task of it, claimed at `claimed_version`, had this outcome; none if it is deleted.
+/// The row once a task that `claimed` it had this outcome; none if it is deleted.
+///
+/// An outcome whose recording was not confirmed is recorded again: that changes nothing, since every other change of a row
+/// raises its version.
 #[must_use]
 pub fn settle_fetch(
     row: &FetchRow,
-    claimed_version: i64,
+    claimed: &FetchRow,
     outcome: &FetchOutcome,
     facts: &SourceFacts,
     now: Millis,
 ) -> Option<FetchRow> {
-    let requested_again = row.version != claimed_version;
+    let requested_again = row.version != claimed.version;
+    if !requested_again && row != claimed {
+        return Some(row.clone());
+    }
     let failure = |reason: &str| Some(FetchFailure { at: now, reason: reason.to_owned() });
     // What was requested meanwhile is tried once more, also if the task that began before made it dead.
     let unless_requested = |row: FetchRow| {

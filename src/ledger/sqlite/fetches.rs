@@ -186,7 +186,7 @@ pub(super) fn settle(
     }
     // If it is not found, an earlier call settled the task, and the worker did not get its answer.
     let Some(before) = found else { return Ok(accepted) };
-    let row = settle_fetch(&before, task.row.version, &outcome, &facts, tx.now);
+    let row = settle_fetch(&before, &task.row, &outcome, &facts, tx.now);
     match &row {
         Some(row) => store(tx.connection, task.id, row)?,
         None => tx.connection.run("DELETE FROM fetches WHERE id = ?1", [task.id])?,

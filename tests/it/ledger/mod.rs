@@ -106,6 +106,7 @@ macro_rules! suite {
                     number_of_a_settled_task_is_not_used_again,
                     answer_may_request_others_but_not_itself,
                     given_up_fetch_is_shown_until_it_is_requested_again,
+                    outcome_that_is_recorded_twice_counts_once,
                     longest_due_fetch_comes_first_and_claimed_ones_are_left_out,
                     wait_beyond_a_day_holds_no_fetch,
                     crash_keeps_the_queue_and_its_counts,

@@ -65,21 +65,29 @@ fn row_is_due_unless_it_waits_for_a_believable_time() {
 fn failure_is_counted_only_if_it_is_the_webinars_own_and_waits_a_day_at_most() {
     let far = NOW.plus(2 * LONGEST_WAIT);
     for (blame, attempts) in [(FetchBlame::Webinar, 1), (FetchBlame::Source, 0)] {
-        let row =
-            settle_fetch(&requested(), 1, &retry(far, blame), &FACTS, NOW).expect("it is kept");
+        let row = settle_fetch(&requested(), &requested(), &retry(far, blame), &FACTS, NOW)
+            .expect("it is kept");
         assert_eq!((row.attempts, row.not_before), (attempts, Some(NOW.plus(LONGEST_WAIT))));
         assert_eq!(due_since(&row, NOW), None);
     }
-    let row = settle_fetch(&requested(), 1, &retry(NOW, FetchBlame::Webinar), &FACTS, NOW)
-        .expect("it is kept");
+    let row =
+        settle_fetch(&requested(), &requested(), &retry(NOW, FetchBlame::Webinar), &FACTS, NOW)
+            .expect("it is kept");
     assert_eq!(due_since(&row, NOW), Some(NOW));
 }
 
 #[test]
 fn row_ends_unless_it_was_requested_again() {
-    let ended = settle_fetch(&requested(), 1, &given_up(), &FACTS, NOW).expect("it is shown");
+    let ended =
+        settle_fetch(&requested(), &requested(), &given_up(), &FACTS, NOW).expect("it is shown");
     assert!(ended.state == FetchState::GivenUp && ended.failure.is_some());
-    let again = settle_fetch(&FetchRow { version: 2, ..requested() }, 1, &given_up(), &FACTS, NOW);
+    let again = settle_fetch(
+        &FetchRow { version: 2, ..requested() },
+        &requested(),
+        &given_up(),
+        &FACTS,
+        NOW,
+    );
     let row = again.expect("it is due");
     assert!(due_since(&row, NOW).is_some() && row.state == FetchState::Pending);
     assert_eq!((row.requested_at, row.attempts), (NOW, 0));
@@ -99,7 +107,7 @@ fn claim_holds_until_its_end_and_not_when_it_is_too_far_ahead() {
 fn fetch_that_fails_for_a_week_is_dead_if_others_were_answered() {
     let fail = |row: &FetchRow, at: Millis, answered_at: Option<Millis>| {
         let facts = SourceFacts { answered_at, ..FACTS };
-        let row = settle_fetch(row, row.version, &retry(at, FetchBlame::Webinar), &facts, at);
+        let row = settle_fetch(row, row, &retry(at, FetchBlame::Webinar), &facts, at);
         row.expect("it is kept")
     };
     let first = fail(&requested(), NOW, None);
@@ -123,7 +131,7 @@ fn fetch_that_fails_for_a_week_is_dead_if_others_were_answered() {
     assert!(due_since(&redriven, week).is_some());
     assert_eq!(fail(&redriven, week, Some(week)).failing_since, Some(week));
     // Failures of the whole source are nobody's.
-    let row = settle_fetch(&first, 1, &retry(week, FetchBlame::Source), &FACTS, week);
+    let row = settle_fetch(&first, &first, &retry(week, FetchBlame::Source), &FACTS, week);
     let row = row.expect("it is kept");
     assert_eq!((row.attempts, row.state), (1, FetchState::Pending));
 }
@@ -138,7 +146,7 @@ fn absence_is_believed_within_limits_or_on_a_persons_word() {
     assert!(is_absence_believed(&row, &facts(3, 40)));
     assert!(!is_absence_believed(&row, &facts(4, 40)));
     let held = FetchOutcome::Held { reason: "too many".into() };
-    let held = settle_fetch(&row, 1, &held, &FACTS, NOW).expect("it is kept");
+    let held = settle_fetch(&row, &row, &held, &FACTS, NOW).expect("it is kept");
     assert_eq!(held.state, FetchState::Dead);
     let again = request_fetch(Some(held.clone()), FetchRequester::Webhook, NOW);
     assert!(!is_absence_believed(&again, &FACTS), "no webhook or list stands for a person");
@@ -160,25 +168,29 @@ fn answer_near_a_webhook_is_asked_for_once_more_after_the_lag() {
     // A thin webhook requests the fetch, which is made at once.
     let row = request_fetch(None, FetchRequester::Webhook, NOW);
     let asked_at = after(NOW, 1);
-    let again = settle_fetch(&row, 1, &answered(asked_at), &FACTS, asked_at).expect("once more");
+    let again = settle_fetch(&row, &row, &answered(asked_at), &FACTS, asked_at).expect("once more");
     assert_eq!((again.state, again.not_before), (FetchState::Answered, Some(NOW.plus(LAG))));
     assert_eq!(due_later(&again, asked_at), Some(NOW.plus(LAG)));
     assert_eq!(due_since(&again, NOW.plus(LAG)), Some(NOW.plus(LAG)));
     let late = NOW.plus(LAG);
-    assert_eq!(settle_fetch(&again, 1, &answered(late), &FACTS, late), None);
+    assert_eq!(settle_fetch(&again, &again, &answered(late), &FACTS, late), None);
     // A clock that was set back does not make it ask again and again.
-    assert_eq!(settle_fetch(&again, 1, &answered(NOW), &FACTS, NOW), None);
+    assert_eq!(settle_fetch(&again, &again, &answered(NOW), &FACTS, NOW), None);
     // Nothing was reported: a person asked.
-    assert_eq!(settle_fetch(&requested(), 1, &answered(asked_at), &FACTS, asked_at), None);
+    assert_eq!(
+        settle_fetch(&requested(), &requested(), &answered(asked_at), &FACTS, asked_at),
+        None
+    );
     // A webhook that requests nothing arrived meanwhile (A2).
     let facts = SourceFacts { webhook_at: Some(after(NOW, 2)), ..FACTS };
-    let again = settle_fetch(&requested(), 1, &answered(asked_at), &facts, after(NOW, 3));
+    let again =
+        settle_fetch(&requested(), &requested(), &answered(asked_at), &facts, after(NOW, 3));
     let again = again.expect("once more");
     assert_eq!(again.not_before, Some(after(NOW, 62)));
     // Another thin webhook is answered at once, and then once more.
     let row = request_fetch(Some(again), FetchRequester::Webhook, after(NOW, 30));
     assert_eq!(due_since(&row, after(NOW, 30)), Some(after(NOW, 30)));
     let outcome = answered(after(NOW, 30));
-    let again = settle_fetch(&row, row.version, &outcome, &facts, after(NOW, 31));
+    let again = settle_fetch(&row, &row, &outcome, &facts, after(NOW, 31));
     assert_eq!(again.expect("once more").not_before, Some(after(NOW, 90)));
 }
