@@ -93,6 +93,8 @@ fn apply_event(
                 cancelled: Some(false),
                 ..change.whole.clone()
             };
+            // A meeting is made when it begins, and its id is never used again.
+            change.created_at = change.whole.start;
         }
         MeetingAction::Ended => {
             // What is created and ended in one body was created.
