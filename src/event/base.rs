@@ -95,6 +95,27 @@ impl BaseFields {
         })
     }
 
+    /// The fields of a stored input ([`EventInput::to_json`]). None if it cannot be read.
+    #[must_use]
+    pub fn from_stored_input(input: &[u8]) -> Option<Self> {
+        let input: StoredInput = serde_json::from_slice(input).ok()?;
+        let time = |text: Option<String>| text.and_then(|text| Millis::parse(&text, None));
+        let custom = input.custom_properties.into_iter();
+        let fields = Self {
+            name: input.event_name,
+            organizer: input.event_organizer,
+            event_type: input.event_type,
+            description: input.event_description,
+            url: input.event_url,
+            start: time(input.start_date_time),
+            end: time(input.end_date_time),
+            cancelled: input.event_cancelled,
+            completed: input.event_completed,
+            custom: custom.map(|property| (property.name, property.value)).collect(),
+        };
+        Some(fields.cleaned())
+    }
+
     /// The fields without those that say nothing, and without HubSpot's own properties.
     #[must_use]
     pub fn cleaned(self) -> Self {
@@ -124,6 +145,28 @@ impl BaseFields {
             && Self { custom: BTreeMap::new(), ..wanted }
                 == Self { custom: BTreeMap::new(), ..self.clone() }
     }
+}
+
+/// The members of a stored input that are fields.
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct StoredInput {
+    event_name: Option<String>,
+    event_organizer: Option<String>,
+    event_type: Option<String>,
+    event_description: Option<String>,
+    event_url: Option<String>,
+    start_date_time: Option<String>,
+    end_date_time: Option<String>,
+    event_cancelled: bool,
+    event_completed: bool,
+    custom_properties: Vec<StoredProperty>,
+}
+
+#[derive(Deserialize)]
+struct StoredProperty {
+    name: String,
+    value: String,
 }
 
 /// Where the values of a base lie among those of other writers.

@@ -68,6 +68,14 @@ impl Webinar {
     }
 }
 
+/// The frozen occurrences that a change, of which [`pass_by_frozen`] left these, names again.
+pub fn woken<'a>(
+    change: &'a Change,
+    frozen: &'a BTreeSet<OccurrenceId>,
+) -> impl Iterator<Item = &'a OccurrenceId> {
+    change.occurrences.iter().map(|own| &own.id).filter(|id| frozen.contains(*id))
+}
+
 /// A change without what it says of frozen occurrences, unless it is about these alone.
 #[must_use]
 pub fn pass_by_frozen<'a>(change: &'a Change, frozen: &BTreeSet<OccurrenceId>) -> Cow<'a, Change> {

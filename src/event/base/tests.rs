@@ -85,6 +85,7 @@ fn single_report_over_a_base_keeps_the_other_fields() {
     let input = input(&[change(ChangeKind::Updated, 5, named("New"))], &read(held()));
     let expected = BaseFields { name: Some("New".into()), ..held() };
     assert_eq!(BaseFields::from_input(&input), expected);
+    assert_eq!(BaseFields::from_stored_input(&input.to_json()), Some(expected));
     assert_eq!(input.external_event_id, "7");
 }
 

@@ -9,7 +9,7 @@ use super::repetitions::Recognized;
 use super::state::{MemoryEvent, ReceiptRow, sequence_number};
 use super::transaction::Transaction;
 use super::{MemoryLedger, fetches, repetitions};
-use crate::event::freeze::pass_by_frozen;
+use crate::event::freeze::{pass_by_frozen, woken};
 use crate::event::{Change, EventKey, ExternalEventId, Millis, fold_with_bases};
 use crate::ledger::rules::accept::{
     AcceptPlan, KnownReceipt, MergeRefused, plan_receipt, quarantined, requests_fetches,
@@ -130,7 +130,12 @@ fn merge(
     if change.occurred_at.is_some_and(|at| row.webinar.has_write_at(at, receipt.id)) {
         order.seq = tx.state.first_of_body(key, receipt.hash).unwrap_or(order.seq);
     }
-    let change = pass_by_frozen(change, &tx.state.frozen_occurrences(key));
+    let frozen = tx.state.frozen_occurrences(key);
+    let change = pass_by_frozen(change, &frozen);
+    for occurrence in woken(&change, &frozen) {
+        let event = ExternalEventId::for_occurrence(&key.webinar, occurrence);
+        tx.state.wake_event(key, &event, sequence_number(number));
+    }
     let row = tx.state.webinar_row(key, receipt.received_at);
     let webinar = Arc::make_mut(&mut row.webinar);
     let frozen = webinar.freeze_for(&change, receipt.received_at, recurring);

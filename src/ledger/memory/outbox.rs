@@ -1,5 +1,6 @@
 //! Claims, attempts and their outcomes, and the statuses of the accounts.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -7,9 +8,11 @@ use tokio::sync::{Notify, watch};
 
 use super::MemoryLedger;
 use super::state::{MemoryEvent, State};
+use super::timers::refold;
 use crate::event::{AccountName, AccountStatus, Millis, StatusChange, StatusUpdate};
 use crate::ledger::rules::choose_batch::{BatchCandidate, BatchChoice, choose_batch};
 use crate::ledger::rules::choose_probe::{ProbeCandidate, ProbeChoice, choose_probe};
+use crate::ledger::rules::reconcile::ReconcileScope;
 use crate::ledger::rules::settle::{self, SettledEvent, ends_claim};
 use crate::ledger::rules::timers::ends_waits;
 use crate::ledger::{
@@ -111,6 +114,7 @@ impl Outbox for MemoryLedger {
             if !tx.live.holds(lease) {
                 return RecordResult::LeaseLost;
             }
+            let mut folds = BTreeSet::new();
             for Settlement { event, outcome } in &settlements {
                 // An event that was deleted meanwhile has nothing to record.
                 if let Some(stored) = tx.state.events.get_mut(&event.id) {
@@ -118,11 +122,17 @@ impl Outbox for MemoryLedger {
                         settle::settle(stored.row.clone(), event, outcome, tx.now);
                     let sent = tx.live.claimed_input(account, event.id);
                     stored.store_confirmed_input(confirmed_input, sent);
+                    if settle::is_fold_due(&stored.row, &row) {
+                        folds.insert(stored.webinar.clone());
+                    }
                     stored.row = row;
                 }
                 if ends_claim(outcome) {
                     tx.live.release(account, event.id);
                 }
+            }
+            for webinar in folds {
+                refold(tx, &webinar, ReconcileScope::All);
             }
             tx.woken.insert(account.clone());
             RecordResult::Recorded

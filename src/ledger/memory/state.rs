@@ -8,7 +8,7 @@ use crate::event::{
     AccountName, AccountStatus, BodyHash, EventKey, ExternalEventId, Millis, OccurrenceId,
     ReceiptId, SourceName, Webinar,
 };
-use crate::ledger::rules::base::{StoreAge, waits_for_base};
+use crate::ledger::rules::base::{self, StoreAge, waits_for_base};
 use crate::ledger::rules::event_row::{ConfirmedInput, EventRow};
 use crate::ledger::rules::reconcile::EventFacts;
 use crate::ledger::rules::source_config::StoredSource;
@@ -97,6 +97,16 @@ impl State {
             if event.webinar == *webinar && event.key.external_event_id == *id {
                 event.row.is_frozen = true;
                 event.facts.due_at = None;
+            }
+        }
+    }
+
+    /// Gives the event of a frozen occurrence, which that receipt names again, its base.
+    pub(super) fn wake_event(&mut self, webinar: &WebinarKey, id: &ExternalEventId, receipt: u64) {
+        for event in self.events.values_mut() {
+            if event.webinar == *webinar && event.key.external_event_id == *id {
+                let confirmed = event.last_confirmed_input().cloned();
+                event.row = base::wake(event.row.clone(), confirmed.as_deref(), receipt);
             }
         }
     }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::event_row::EventRow;
-use crate::event::{Base, BasePosition, BaseState, Gap, Millis, Webinar};
+use crate::event::{Base, BaseFields, BasePosition, BaseState, Gap, Millis, Webinar};
 use crate::ledger::{BaseReadOutcome, EventState};
 
 /// Creations shortly before the ledger's birth count as later: clocks differ.
@@ -68,6 +68,16 @@ pub fn settle_base_read(row: EventRow, outcome: BaseReadOutcome) -> EventRow {
     }
 }
 
+/// The row of a frozen event whose occurrence is named again, by the receipt of that number: what HubSpot confirmed last
+/// is its base, above all that came before (M26).
+#[must_use]
+pub fn wake(row: EventRow, confirmed: Option<&[u8]>, receipt: u64) -> EventRow {
+    let confirmed = confirmed.filter(|_| row.confirmed_hash.is_some());
+    let Some(fields) = confirmed.and_then(BaseFields::from_stored_input) else { return row };
+    let position = BasePosition::AboveReceipt(receipt.saturating_sub(1));
+    EventRow { base: BaseState::Read(Box::new(Base { position, fields })), ..row }
+}
+
 /// Reads of one webinar's events that share a fold: a fold reads and writes all its events, which are hundreds for a long
 /// series.
 const READS_PER_FOLD: usize = 32;
@@ -124,7 +134,6 @@ pub fn wait_for_base(row: EventRow) -> EventRow {
 mod tests {
     use super::super::event_row::tests::{hash, pending};
     use super::*;
-    use crate::event::BaseFields;
 
     fn unread() -> BaseState {
         BaseState::unread(BasePosition::AboveCreation)

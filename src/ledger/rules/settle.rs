@@ -78,6 +78,14 @@ pub fn settle(
     SettledEvent { row: EventRow { sending_since: None, ..row }, confirmed_input }
 }
 
+/// Whether the webinar is folded again after a settlement. That HubSpot holds the event now decides what is sent of one
+/// that became incomplete, or that the filter refuses, while its first call was under way.
+#[must_use]
+pub fn is_fold_due(before: &EventRow, after: &EventRow) -> bool {
+    let is_first = before.confirmed_hash.is_none() && after.confirmed_hash.is_some();
+    is_first && matches!(after.state, EventState::Incomplete | EventState::Filtered)
+}
+
 /// Whether an outcome ends the claim of its event. That of an earlier refusal does not: the event was freed when it was
 /// refused, and by now another batch may hold it.
 #[must_use]

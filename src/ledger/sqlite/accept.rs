@@ -8,7 +8,7 @@ use super::statements::Statements as _;
 use super::transaction::{AttemptError, WriteTx};
 use super::values::Json;
 use super::{event_rows, events, fetches, frozen, repetitions, webinars};
-use crate::event::freeze::pass_by_frozen;
+use crate::event::freeze::{pass_by_frozen, woken};
 use crate::event::{Change, ExternalEventId};
 use crate::ledger::rules::accept::{
     AcceptPlan, KnownReceipt, MergeRefused, plan_receipt, quarantined, requests_fetches,
@@ -164,9 +164,14 @@ fn merge(
         order.seq = first.unwrap_or(order.seq);
     }
     let change = match id.filter(|_| webinar.has_frozen) {
-        Some(_) => {
+        Some(id) => {
             let frozen = frozen::frozen_among(tx.connection, key, &webinar, change)?;
-            pass_by_frozen(change, &frozen)
+            let change = pass_by_frozen(change, &frozen);
+            for occurrence in woken(&change, &frozen) {
+                let event = ExternalEventId::for_occurrence(&key.webinar, occurrence);
+                event_rows::wake(tx.connection, id, &event, webinars::sequence_number(seq))?;
+            }
+            change
         }
         None => Cow::Borrowed(change),
     };

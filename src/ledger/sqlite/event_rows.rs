@@ -11,7 +11,7 @@ use crate::event::{
     AccountName, Base, BaseFields, BasePosition, BaseState, EventKey, ExternalEventId, Millis,
     OccurrenceId, WebinarId,
 };
-use crate::ledger::rules::base::waits_for_base;
+use crate::ledger::rules::base::{self, waits_for_base};
 use crate::ledger::rules::event_row::{ConfirmedInput, EventRow};
 use crate::ledger::rules::reconcile::{EventFacts, KnownEvent, TimerCompletion};
 
@@ -209,6 +209,24 @@ pub(super) fn freeze(
          WHERE webinar = ?1 AND external_event_id = ?2",
         (webinar, event),
     )
+}
+
+/// Gives the event of a frozen occurrence, which that receipt names again, its base.
+pub(super) fn wake(
+    connection: &Connection,
+    webinar: i64,
+    event: &ExternalEventId,
+    receipt: u64,
+) -> rusqlite::Result<()> {
+    let id: Option<i64> = connection.first(
+        "SELECT id FROM events WHERE webinar = ?1 AND external_event_id = ?2",
+        (webinar, event),
+        |row| row.get(0),
+    )?;
+    let Some(id) = id else { return Ok(()) };
+    let Some((_, row)) = load(connection, id)? else { return Ok(()) };
+    let confirmed = last_confirmed_input(connection, id)?;
+    store(connection, id, &base::wake(row, confirmed.as_deref(), receipt))
 }
 
 /// Stores a row in place of the one before, with the side effects of its state.

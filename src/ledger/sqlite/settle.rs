@@ -1,14 +1,18 @@
 //! Attempts and their outcomes.
 
+use std::collections::BTreeSet;
+
 use rusqlite::{Connection, TransactionBehavior};
 
 use super::event_rows;
+use super::events;
 use super::side_effects::SideEffects;
 use super::statements::Statements as _;
 use super::transaction::WriteTx;
 use super::values::Json;
 use crate::event::{AccountName, AccountStatus, Millis};
 use crate::ledger::rules::event_row::ConfirmedInput;
+use crate::ledger::rules::reconcile::ReconcileScope;
 use crate::ledger::rules::settle::{self, SettledEvent};
 use crate::ledger::rules::timers::{ends_waits, resend};
 use crate::ledger::{LedgerError, Settlement};
@@ -19,6 +23,7 @@ pub(super) fn settle(
     account: &AccountName,
     settlements: &[Settlement],
 ) -> Result<(), LedgerError> {
+    let mut folds = BTreeSet::new();
     for Settlement { event, outcome } in settlements {
         // An event that was deleted meanwhile has nothing to record.
         let Some((_, before)) = event_rows::load(tx.connection, event.id)? else { continue };
@@ -34,6 +39,13 @@ pub(super) fn settle(
             )?;
         }
         event_rows::replace(tx, account, event.id, &before, &row)?;
+        if settle::is_fold_due(&before, &row) {
+            let sql = "SELECT webinar FROM events WHERE id = ?1";
+            folds.insert(tx.connection.value::<i64>(sql, [event.id])?);
+        }
+    }
+    for webinar in folds {
+        events::refold(tx, webinar, ReconcileScope::All)?;
     }
     let freed = settlements.iter().filter(|settlement| settle::ends_claim(&settlement.outcome));
     tx.effects.released.push((account.clone(), freed.map(|s| s.event.id).collect()));

@@ -123,6 +123,8 @@ macro_rules! suite {
                     series_of_ever_new_occurrences_is_cancelled_whole,
                     occurrence_of_long_ago_stays_as_it_was,
                     event_of_long_ago_has_no_timer_and_goes_when_it_is_old,
+                    occurrence_of_long_ago_that_is_named_again_keeps_what_hubspot_has,
+                    event_that_is_confirmed_after_its_times_became_unknown_is_complete,
                     equal_times_are_ordered_by_the_first_arrival_of_each_body,
                     untimed_changes_are_ordered_as_they_were_stored;
                 inheriting:

@@ -112,6 +112,52 @@ pub(super) async fn event_of_long_ago_has_no_timer_and_goes_when_it_is_old<B: Ba
     assert!(state.webinar.has_frozen, "the series is still there");
 }
 
+/// M26: what HubSpot confirmed last is the base of an occurrence that is named again.
+pub(super) async fn occurrence_of_long_ago_that_is_named_again_keeps_what_hubspot_has<
+    B: BackEnd,
+>() {
+    let back_end = B::new();
+    let ledger = back_end.open(policies());
+    accept(&ledger, "created", 0, vec![list(0..3, 0)]).await;
+    settle(&ledger, &claim(&ledger, super::NOW).await, confirmed).await;
+    let later = 90 * DAY;
+    accept(&ledger, "renamed", later, vec![renamed("1", "Renamed", minutes(later))]).await;
+    let described = OccurrenceChange {
+        id: OccurrenceId::parse("1").expect("valid"),
+        fields: WebinarFields { description: Some("Recording".into()), ..WebinarFields::default() },
+    };
+    let at = minutes(later + 1);
+    let whole = WebinarFields::default();
+    let alone = Change { whole, occurrences: vec![described], ..renamed("1", "", at) };
+    accept(&ledger, "described", later + 1, vec![alone]).await;
+    let [sent]: [_; 1] = claim(&ledger, super::NOW).await.try_into().expect("one event");
+    let input: serde_json::Value = serde_json::from_slice(&sent.input).expect("JSON");
+    assert_eq!(
+        (&input["eventName"], &input["eventDescription"], &input["startDateTime"]),
+        (&"Series".into(), &"Recording".into(), &minutes(41 * DAY).to_string().into())
+    );
+    assert_eq!(input["endDateTime"], minutes(41 * DAY + 60).to_string());
+}
+
+/// A5: its times become unknown while its first call is under way. HubSpot holds it with them then, so that
+/// a cancellation needs nothing more.
+pub(super) async fn event_that_is_confirmed_after_its_times_became_unknown_is_complete<
+    B: BackEnd,
+>() {
+    let back_end = B::new();
+    let ledger = back_end.open(policies());
+    accept(&ledger, "created", 0, vec![list(0..2, 0)]).await;
+    let batch = claim(&ledger, super::NOW).await;
+    assert_eq!(batch.len(), 2);
+    let listing = OccurrenceListing::Unknown;
+    let moved = Change { listing, whole: WebinarFields::default(), ..renamed("1", "", minutes(1)) };
+    accept(&ledger, "moved", 1, vec![moved]).await;
+    let states = async || events(&ledger).await.iter().map(|event| event.state).collect::<Vec<_>>();
+    assert_eq!(states().await, [EventState::Incomplete; 2]);
+    settle(&ledger, &batch, confirmed).await;
+    assert_eq!(states().await, [EventState::Pending; 2]);
+}
+
 /// M4: of equal times the later arrival wins, and a body that comes again keeps its first place.
 pub(super) async fn equal_times_are_ordered_by_the_first_arrival_of_each_body<B: BackEnd>() {
     let back_end = B::new();
