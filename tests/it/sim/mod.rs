@@ -10,6 +10,9 @@
 //! * `fault_profile`: rates of faults in a simulation;
 //! * `operator`: an operator's requests meanwhile; `platform`: the mapping that replays use;
 //! * `stores`: the stores that it runs over; `leases`: leases that another process takes and gives back;
+//! * `thin`: webinars of a platform with thin webhooks, and `thin_draft`, which draws them; `platform_api`: their truth,
+//!   and the API that shows it; `thin_provider`: the platform's code; `thin_life`: the fetch worker; `thin_check`:
+//!   HubSpot shows the truth;
 //! * `world`: everything that outlives the bridge, with the random numbers and the log;
 //! * `mishap`: what happens to the machine, the store and the accounts: `wrong_clock`, `restored_copy`, `gap`, `silence`,
 //!   `renamed_source`, `guilty`;
@@ -30,11 +33,17 @@ mod mishap;
 mod operator;
 mod oracle;
 mod platform;
+pub(crate) mod platform_api;
 mod process_run;
 mod renamed_source;
 mod restored_copy;
 mod silence;
 mod stores;
+mod thin;
+mod thin_check;
+mod thin_draft;
+mod thin_life;
+mod thin_provider;
 mod webhooks;
 mod wire;
 mod world;

@@ -109,6 +109,12 @@ impl Operator {
         Self { rng, actions, runs_without_delivery, without_delivery, held, owed, rotates }
     }
 
+    /// Gives up all actions.
+    pub(super) fn rest(&mut self) {
+        self.actions.clear();
+        self.runs_without_delivery = 0;
+    }
+
     /// Marks webhooks that the receiving code maps wrongly, or not at all, until they are replayed.
     pub(super) fn mismap(&mut self, webhooks: &mut [Webhook]) {
         let often = *self.rng.pick(&[0, 0, 10, 40]);

@@ -7,7 +7,7 @@ use webinar_bridge::event::{
     AccountName, Change, EventKey, ExternalAccountId, ExternalEventId, Millis, ReceiptId,
     RecurringMode, SourceName, WebinarId,
 };
-use webinar_bridge::ledger::{NewReceipt, Policies, ReceiptContent};
+use webinar_bridge::ledger::{NewReceipt, Policies, ReceiptContent, ReceiptKind};
 
 use super::kept::KeptEvents;
 use super::webhooks::Webhook;
@@ -91,6 +91,9 @@ impl Oracle {
         self.receipts.insert(receipt.id, (receipt.clone(), seq));
         self.heard_at.insert(receipt.id, now);
         let ReceiptContent::Changes(said) = &receipt.content else { return 0 };
+        if receipt.kind == ReceiptKind::Fetched {
+            self.reported.insert(receipt.dedupe_key, said.clone());
+        }
         let mut changed = 0;
         for (nth, change) in said.iter().enumerate() {
             let name = self.name_of(receipt, change);

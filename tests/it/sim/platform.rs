@@ -6,10 +6,13 @@ use std::sync::Arc;
 
 use webinar_bridge::event::{Change, Policy, SourceName};
 use webinar_bridge::intake::Source;
-use webinar_bridge::providers::{Inbound, ParsedPayload, PayloadContent, Provider, Scrubbed};
+use webinar_bridge::providers::{
+    FetchedAnswers, Inbound, ParsedPayload, PayloadContent, Provider, Scrubbed,
+};
 
 use crate::harness::stub_platform::{StubBehavior, StubProvider};
 
+use super::thin_provider;
 use super::webhooks::{Webhook, policies};
 
 thread_local! {
@@ -40,6 +43,10 @@ impl StubBehavior for Simulated {
 
     fn unconfigured() -> Option<Arc<dyn Provider>> {
         Some(Arc::new(StubProvider(Self)))
+    }
+
+    fn read_fetched(&self, fetched: &FetchedAnswers<'_>) -> ParsedPayload {
+        thin_provider::read_fetched(fetched)
     }
 
     fn read(&self, request: &Inbound<'_, Scrubbed>) -> ParsedPayload {

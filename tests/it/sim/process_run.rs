@@ -9,7 +9,8 @@ use tokio_util::sync::CancellationToken;
 use url::Url;
 use webinar_bridge::clock::{Clock, ClockWitness, VirtualClock, WitnessedClock};
 use webinar_bridge::deliver::{AccountWorker, DeliveryAccount, DeliverySettings, schedule};
-use webinar_bridge::event::{AccountName, Millis, StatusChange};
+use webinar_bridge::event::{AccountName, Millis, ProviderId, StatusChange};
+use webinar_bridge::fetch::WebinarLister;
 use webinar_bridge::hubspot::{AccountApiSettings, AccountClient, AccountCredentials};
 use webinar_bridge::ledger::{
     AccountStatuses as _, Browse as _, Intake as _, LATE_EFFECT_WINDOW, Ledger, Outbox as _,
@@ -27,10 +28,13 @@ use super::mishap;
 use super::operator::operate;
 use super::restored_copy;
 use super::stores::SimulatedStore;
+use super::thin::THIN_SOURCE;
+use super::thin_life;
 use super::webhooks::accounts;
 use super::wire::Wire;
 use super::world::{TOKEN, World};
 use super::wrong_clock::MachineClock;
+use crate::harness::build::source;
 use crate::harness::rng::SeededRng;
 
 /// How long receipts and events are kept.
@@ -47,6 +51,9 @@ const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(25);
 const HEALED: Duration = LATE_EFFECT_WINDOW.saturating_add(Duration::from_mins(1));
 /// Time limit for coming to rest: the longest pauses without a given end last ten minutes.
 const REST_WITHIN: Duration = Duration::from_mins(25);
+
+/// How long events are kept, and fetches that fail: longer than any simulation.
+const EVENTS_KEPT: Duration = Duration::from_hours(24 * 60);
 
 /// End of a process run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -99,6 +106,7 @@ struct Bridge<L> {
     ledger: Arc<FaultyLedger<L>>,
     injector: Arc<FaultInjector>,
     work: JoinSet<()>,
+    lister: Option<WebinarLister>,
     stop: CancellationToken,
     clock: Arc<dyn Clock>,
 }
@@ -132,6 +140,10 @@ pub(super) async fn run_process<S: SimulatedStore>(
     let mut platforms = platforms(&bridge);
     platforms.spawn(operate(Arc::clone(&bridge.ledger), Arc::clone(&bridge.injector)));
     platforms.spawn(mishap::tend(Arc::clone(&bridge.ledger), Arc::clone(&bridge.injector)));
+    if let Some(lister) = bridge.lister.clone() {
+        let (ledger, injector) = (Arc::clone(&bridge.ledger), Arc::clone(&bridge.injector));
+        platforms.spawn(thin_life::backfill_meanwhile(ledger, injector, lister));
+    }
     for account in accounts().into_iter().filter(|_| S::LOSES_LEASES) {
         let (ledger, injector) = (Arc::clone(&bridge.ledger), Arc::clone(&bridge.injector));
         platforms.spawn(lose_leases::<S>(ledger, injector, account));
@@ -193,7 +205,7 @@ impl<L: Ledger> Bridge<L> {
         let http = WitnessedHttp::new(http, Arc::clone(&clock), ClockWitness::Hubspot);
         let http: Arc<dyn Http> = Arc::new(http);
         let stop = CancellationToken::new();
-        let metrics = Metrics::new(&accounts(), &[]);
+        let metrics = Metrics::new(&accounts(), &[(source(THIN_SOURCE), ProviderId::new("zoom"))]);
         let lane_settings = lane_settings(&injector.world());
         let mut work = JoinSet::new();
         let without_delivery = injector.world().operator.without_delivery.clone();
@@ -210,9 +222,16 @@ impl<L: Ledger> Bridge<L> {
             let lane = AccountWorker::new(account);
             work.spawn(lane.run(stop.clone()));
         }
+        let fetching = Arc::<dyn Ledger>::clone(&shared);
+        let worker = thin_life::worker(injector, fetching, Arc::clone(&clock), metrics, jitter);
+        let lister = worker.as_ref().map(|worker| worker.lister());
+        if let Some(worker) = worker {
+            work.spawn(worker.run(stop.clone()));
+        }
         work.spawn(schedule::run_timers(Arc::<dyn Ledger>::clone(&shared), clock, stop.clone()));
-        work.spawn(schedule::run_housekeeping(shared, KEEP, stop.clone()));
-        Self { ledger, injector: Arc::clone(injector), work, stop, clock: machine }
+        let keep = if lister.is_some() { Retention { events: EVENTS_KEPT, ..KEEP } } else { KEEP };
+        work.spawn(schedule::run_housekeeping(shared, keep, stop.clone()));
+        Self { ledger, injector: Arc::clone(injector), work, lister, stop, clock: machine }
     }
 
     /// A graceful stop: the bridge ends by itself, or is dropped after the time limit.
@@ -326,6 +345,7 @@ async fn rest<L: Ledger>(bridge: &Bridge<L>) {
     let injector = &bridge.injector;
     let faults_end_at = injector.world().profile.faults_end_at;
     tokio::time::sleep(faults_end_at.since(injector.now())).await;
+    thin_life::quiet(injector).await;
     injector.stop_crashes();
     check::isolation(bridge.ledger.as_ref(), injector).await;
     injector.world().lift_limits();
@@ -345,11 +365,20 @@ async fn rest<L: Ledger>(bridge: &Bridge<L>) {
             bridge.ledger.wake_up(&account).notify_one();
         }
     }
-    let began = injector.now();
+    if !thin_life::made(bridge.ledger.as_ref(), injector).await {
+        return;
+    }
+    let mut began = injector.now();
     loop {
         if is_at_rest(bridge).await {
             check::verify(bridge.ledger.as_ref(), injector).await;
-            return;
+            let lister = bridge.lister.as_ref();
+            if thin_life::verify(bridge.ledger.as_ref(), injector, lister).await
+                || !thin_life::made(bridge.ledger.as_ref(), injector).await
+            {
+                return;
+            }
+            began = injector.now();
         }
         let now = injector.now();
         if now.since(began) > REST_WITHIN {
@@ -398,4 +427,7 @@ pub(super) fn pause(world: &mut World) {
     let longest = *world.rng.pick(&[0, 1_000, 60_000]);
     world.now =
         Millis::new(world.now.get() + i64::try_from(world.rng.between(0, longest)).expect("small"));
+    if let Some(thin) = &mut world.thin {
+        world.now = world.now.plus(thin.pause());
+    }
 }

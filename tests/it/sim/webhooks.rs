@@ -5,14 +5,15 @@ use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 use webinar_bridge::event::{
-    AccountName, BodyHash, Change, ChangeKind, CustomProperty, EndTime, ExternalAccountId, Millis,
-    OccurrenceChange, OccurrenceId, OccurrenceListing, Policy, ProviderId, ReceiptId,
-    RecurringMode, RunChange, RunPhase, Shape, SourceName, WebinarFields, WebinarId,
+    AccountName, BodyHash, Change, ChangeKind, CustomProperty, EndTime, ExternalAccountId,
+    FetchRequest, Millis, OccurrenceChange, OccurrenceId, OccurrenceListing, Policy, ProviderId,
+    ReceiptId, RecurringMode, RunChange, RunPhase, Shape, SourceName, WebinarFields, WebinarId,
     compile_event_expression,
 };
 use webinar_bridge::ledger::{DuplicateRule, NewReceipt, Policies, ReceiptContent, ReceiptKind};
 
 use super::renamed_source;
+use super::thin::THIN_SOURCE;
 use crate::harness::build::{account, policy, source};
 use crate::harness::rng::SeededRng;
 
@@ -36,6 +37,8 @@ pub(super) struct Webhook {
     pub(super) again: u64,
     /// Correct changes.
     pub(super) changes: Vec<Change>,
+    /// Webinars to ask the platform about.
+    pub(super) fetch_requests: Vec<FetchRequest>,
     /// Mapping at the time of receipt.
     pub(super) mapped_as: MappedAs,
     pub(super) digest: [u8; 32],
@@ -70,7 +73,7 @@ impl Webhook {
                 MappedAs::Wrong(changes) => ReceiptContent::Changes(changes.clone()),
                 MappedAs::None => ReceiptContent::Quarantined("not understood yet".into()),
             },
-            fetch_requests: Vec::new(),
+            fetch_requests: self.fetch_requests.clone(),
         }
     }
 }
@@ -80,8 +83,8 @@ pub(super) fn accounts() -> [AccountName; 2] {
     [account("main"), account("other")]
 }
 
-/// Two sources of the same webinars, one that makes one event of a series, one of the other account, and one without an
-/// organizer.
+/// Two sources of the same webinars, one that makes one event of a series, one of the other account, one without an
+/// organizer, and one with thin webhooks.
 pub(super) fn policies() -> Policies {
     let grace = Some(Duration::from_mins(5));
     // Each lacks what the other gives, as two sources of one account of a platform do.
@@ -98,7 +101,15 @@ pub(super) fn policies() -> Policies {
         ..policy("other")
     };
     let nobody = Policy { organizer: None, ..policy("other") };
-    let named = [("a", first), ("b", second), ("s", series), ("c", other), ("n", nobody)];
+    let thin = policy("main");
+    let named = [
+        ("a", first),
+        ("b", second),
+        ("s", series),
+        ("c", other),
+        ("n", nobody),
+        (THIN_SOURCE, thin),
+    ];
     let policies = named.into_iter().map(|(name, policy)| (source(name), policy)).collect();
     renamed_source::under_present_names(policies)
 }
@@ -134,7 +145,16 @@ pub(super) fn webhooks(rng: &mut SeededRng, start: Millis, within: Duration) -> 
             let again = if rng.percent(15) { rng.between(1, 3) } else { 0 };
             let source = source(name);
             let mapped_as = MappedAs::Right;
-            all.push(Webhook { source, due, again, changes, mapped_as, digest, answered: false });
+            all.push(Webhook {
+                source,
+                due,
+                again,
+                changes,
+                fetch_requests: Vec::new(),
+                mapped_as,
+                digest,
+                answered: false,
+            });
         }
     }
     all

@@ -22,6 +22,7 @@ use super::oracle::{Name, Oracle};
 use super::platform;
 use super::process_run::PlannedEnd;
 use super::renamed_source;
+use super::thin::ThinWebinars;
 use super::webhooks::{
     self, LONGEST_BODY, POISON_IDENTIFIED, POISON_UNIDENTIFIED, Webhook, accounts,
 };
@@ -65,6 +66,8 @@ pub(super) struct World {
     pub(super) belief: Belief,
     /// Accounts that HubSpot told to wait for longer than ten minutes.
     pub(super) long_waits: BTreeSet<AccountName>,
+    /// Webinars of a platform with thin webhooks.
+    pub(super) thin: Option<ThinWebinars>,
     /// Present refresh token, which each process run is configured with.
     pub(super) refresh_token: String,
     pub(super) oracle: Oracle,
@@ -115,7 +118,10 @@ impl World {
         let profile = FaultProfile::draw(&mut rng);
         let mut operator = Operator::draw(seed, &profile);
         let lease_losses = LeaseLosses::draw(seed, &profile);
-        let mishap = Mishap::draw(seed, &profile);
+        let mut thin = ThinWebinars::draw(seed, profile.lopsided);
+        // One misfortune at a time: otherwise none could say what is right.
+        let mishap =
+            if thin.is_some() { Mishap::None } else { Mishap::draw(seed, &profile) };
         let refresh_token = "refresh".to_owned();
         let rate = (profile.rate.requests, profile.rate.window);
         let mut portals = BTreeMap::new();
@@ -160,6 +166,13 @@ impl World {
             operator.add(guilty.actions());
         }
         operator.mismap(&mut webhooks);
+        if let Some(thin) = &mut thin {
+            if thin.is_alone {
+                webhooks.clear();
+                operator.rest();
+            }
+            webhooks.extend(thin.webhooks());
+        }
         platform::sends(&webhooks);
         let faults_end_at = mishap.faults_end_at(profile.faults_end_at);
         Self {
@@ -174,6 +187,7 @@ impl World {
             mishap,
             belief: Belief::default(),
             long_waits: BTreeSet::new(),
+            thin,
             refresh_token,
             now: NOON,
             run_began: NOON,
@@ -191,6 +205,9 @@ impl World {
 
     /// Plans the end of the next process run, while early ends are left.
     pub(super) fn planned_end(&mut self, early_ends: &mut u64) -> PlannedEnd {
+        if let Some(planned_end) = self.thin.as_mut().and_then(ThinWebinars::plan_week) {
+            return planned_end;
+        }
         if let Some(planned_end) = self.operator.plan_without_delivery(*early_ends == 0) {
             return planned_end;
         }
