@@ -284,6 +284,7 @@ fn base_of_a_restored_copy_wins_over_every_report_of_the_copy_and_no_later_one()
     assert_eq!(input.event_description.as_deref(), Some("Later"));
 }
 
+<<<<<<< ours
 /// M23: also over organizer, type, link and properties, of which a base otherwise only fills in what nobody says.
 #[test]
 fn base_of_a_restored_copy_wins_in_every_field() {
@@ -312,6 +313,9 @@ fn base_of_a_restored_copy_wins_in_every_field() {
 
 /// M23: a run that the copy knows as going on does not open what HubSpot holds as completed, nor does its end replace a
 /// planned one.
+=======
+/// M23: a run that the copy knows as going on does not open what HubSpot holds as completed.
+>>>>>>> theirs
 #[test]
 fn base_of_a_restored_copy_wins_over_a_run_of_the_copy() {
     let start = WebinarFields { start: Some(START), ..named("Old") };
@@ -330,8 +334,6 @@ fn base_of_a_restored_copy_wins_over_a_run_of_the_copy() {
     let planned = change(ChangeKind::Updated, 5, start);
     let input_of = |run: Change, completed| input(&[planned.clone(), run], &above(completed));
     assert!(input_of(run(None), true).event_completed);
-    let ended = Some(START.plus(std::time::Duration::from_mins(20)));
-    assert_eq!(input_of(run(ended), false).end_date_time, Some(END));
 }
 
 /// HubSpot holds no times of an event without times, whatever start was told of it.

@@ -78,8 +78,10 @@ pub fn settle(
     SettledEvent { row: EventRow { sending_since: None, ..row }, confirmed_input }
 }
 
-/// Whether the webinar is folded again after a settlement. That HubSpot holds the event now decides what is sent of one
-/// that became incomplete, or that the filter refuses, while its first call was under way.
+/// Whether the webinar is folded again after a settlement.
+///
+/// That HubSpot holds the event now decides what is sent of one that became incomplete, or that the filter refuses, while
+/// its first call was under way.
 #[must_use]
 pub fn is_fold_due(before: &EventRow, after: &EventRow) -> bool {
     let is_first = before.confirmed_hash.is_none() && after.confirmed_hash.is_some();

@@ -74,6 +74,7 @@ fn created(nth: u64, name: &str, due: Millis) -> Webhook {
         due,
         again: 0,
         changes: vec![change],
+        fetch_requests: Vec::new(),
         mapped_as: MappedAs::Right,
         digest: Sha256::digest(format!("guilty {nth}")).into(),
         answered: false,

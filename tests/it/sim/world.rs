@@ -120,8 +120,7 @@ impl World {
         let lease_losses = LeaseLosses::draw(seed, &profile);
         let mut thin = ThinWebinars::draw(seed, profile.lopsided);
         // One misfortune at a time: otherwise none could say what is right.
-        let mishap =
-            if thin.is_some() { Mishap::None } else { Mishap::draw(seed, &profile) };
+        let mishap = if thin.is_some() { Mishap::None } else { Mishap::draw(seed, &profile) };
         let refresh_token = "refresh".to_owned();
         let rate = (profile.rate.requests, profile.rate.window);
         let mut portals = BTreeMap::new();
