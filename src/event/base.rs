@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use super::fold::{EventFlags, HeldEvents};
 use super::id::{ExternalAccountId, ExternalEventId};
 use super::input::{DEFAULT_TYPE, EventInput};
+use super::policy::Policy;
 use super::register::{Precedence, Stamp};
 use super::time::Millis;
 pub use overlay::overlay;
@@ -134,6 +135,21 @@ impl BaseFields {
             custom,
             ..self
         }
+    }
+
+    /// The fields without what the configuration says now: this it said before, too, and takes back when it changes. None
+    /// if it says nothing of these.
+    #[must_use]
+    pub fn without_configured(&self, policy: &Policy) -> Option<Self> {
+        let is_configured = |name: &String| policy.custom_properties.contains_key(name);
+        let has_type = self.event_type.is_some() && policy.event_type.is_some();
+        if !has_type && !self.custom.keys().any(is_configured) {
+            return None;
+        }
+        let mut rest = self.clone();
+        rest.custom.retain(|name, _| !is_configured(name));
+        rest.event_type = rest.event_type.filter(|_| !has_type);
+        Some(rest)
     }
 
     /// Whether HubSpot need not be sent this input, since it holds it already.

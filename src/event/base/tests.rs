@@ -284,7 +284,6 @@ fn base_of_a_restored_copy_wins_over_every_report_of_the_copy_and_no_later_one()
     assert_eq!(input.event_description.as_deref(), Some("Later"));
 }
 
-<<<<<<< ours
 /// M23: also over organizer, type, link and properties, of which a base otherwise only fills in what nobody says.
 #[test]
 fn base_of_a_restored_copy_wins_in_every_field() {
@@ -311,11 +310,7 @@ fn base_of_a_restored_copy_wins_in_every_field() {
     assert_eq!(later.custom_properties["seats"], "3");
 }
 
-/// M23: a run that the copy knows as going on does not open what HubSpot holds as completed, nor does its end replace a
-/// planned one.
-=======
 /// M23: a run that the copy knows as going on does not open what HubSpot holds as completed.
->>>>>>> theirs
 #[test]
 fn base_of_a_restored_copy_wins_over_a_run_of_the_copy() {
     let start = WebinarFields { start: Some(START), ..named("Old") };

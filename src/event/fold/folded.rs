@@ -1,5 +1,6 @@
 //! The result of folding.
 
+use crate::event::base::BaseFields;
 use crate::event::gap::Gap;
 use crate::event::id::ExternalEventId;
 use crate::event::input::EventInput;
@@ -42,6 +43,8 @@ pub struct FoldedEvent {
     pub completed_after: Option<Millis>,
     /// Whether it is cancelled, and whether it is completed, also while there is no input.
     pub flags: EventFlags,
+    /// What remains of what HubSpot held when it was read, if the configuration says some of it now.
+    pub remaining_base: Option<Box<BaseFields>>,
 }
 
 impl FoldedEvent {

@@ -284,8 +284,9 @@ impl<'a> EventView<'a> {
         let held_input = base
             .filter(|_| matches!(content.as_ref().map_err(Vec::as_slice), Err([Gap::Filtered])))
             .and_then(|base| base.with_flags(account, &self.id, flags));
-        let due_at = timer.filter(|_| !timed_out);
-        let cancelled = self.is_cancelled();
+        // What the source says now is no longer what HubSpot held.
+        let remaining_base =
+            base.filter(|_| content.is_ok()).and_then(|base| base.without_configured(policy));
         FoldedEvent {
             id: self.id,
             content,
@@ -294,10 +295,11 @@ impl<'a> EventView<'a> {
             name,
             start,
             end,
-            cancelled,
-            due_at,
+            cancelled: flags.cancelled,
+            due_at: timer.filter(|_| !timed_out),
             completed_after,
             flags,
+            remaining_base: remaining_base.map(Box::new),
         }
     }
 }

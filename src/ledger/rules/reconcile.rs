@@ -7,8 +7,8 @@ use super::event_row::{ConfirmedInput, EventRow};
 use super::retention::is_timeless;
 use super::stored_input::{CANCELLED, COMPLETED, replace_flags};
 use crate::event::{
-    BaseState, EventBases, EventInput, ExternalEventId, FoldedEvent, Gap, HeldEvent, HeldEvents,
-    Millis, RecurringMode, SourceName, Webinar,
+    Base, BaseState, EventBases, EventInput, ExternalEventId, FoldedEvent, Gap, HeldEvent,
+    HeldEvents, Millis, RecurringMode, SourceName, Webinar,
 };
 use crate::ledger::{EventState, InputHash, Policies};
 
@@ -314,6 +314,12 @@ impl EventContent {
             (Some(base), Ok(input)) => base.fields.shows(input),
             (None, _) | (_, Err(_)) => false,
         };
+        let base = match (base, &event.remaining_base) {
+            (BaseState::Read(read), Some(fields)) => {
+                BaseState::Read(Box::new(Base { fields: (**fields).clone(), ..*read }))
+            }
+            (base, _) => base,
+        };
         Self { state, base, is_held, input, hash, gaps }
     }
 }
@@ -366,7 +372,7 @@ fn confirmed_input(before: &EventRow, hash: Option<InputHash>) -> ConfirmedInput
 mod tests {
     use super::super::event_row::tests::pending;
     use super::*;
-    use crate::event::{Base, BaseFields, BasePosition, EventFlags};
+    use crate::event::{BaseFields, BasePosition, EventFlags};
 
     const NOW: Millis = Millis::new(1_000_000);
 
@@ -397,6 +403,7 @@ mod tests {
             due_at: None,
             completed_after: None,
             flags: EventFlags::default(),
+            remaining_base: None,
         }
     }
 

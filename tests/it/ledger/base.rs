@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use webinar_bridge::event::{
-    BaseFields, Change, ChangeKind, EventKey, ExternalEventId, Gap, Millis, OccurrenceChange,
-    OccurrenceId, OccurrenceListing, Policy, Shape, WebinarFields, compile_event_expression,
+    BaseFields, Change, ChangeKind, CustomProperty, EventKey, ExternalEventId, Gap, Millis,
+    OccurrenceChange, OccurrenceId, OccurrenceListing, Policy, Shape, WebinarFields,
+    compile_event_expression,
 };
 use webinar_bridge::ledger::{
     BaseRead, BaseReadOutcome, BaseReads as _, ClaimRequest, EventState, EventSummary, Ledger,
@@ -357,4 +358,35 @@ pub(super) async fn restored_copy_reads_what_hubspot_holds_before_it_sends<B: Ba
     let watched = created("3", "Three", minutes(4));
     ledger.accept(receipt("d", vec![watched])).await.expect("stored");
     assert_eq!(claim_read(&ledger).await, None);
+}
+
+/// M20: what the source says is no longer what HubSpot held. The length of a name would stay that of an old one.
+pub(super) async fn property_that_is_no_longer_configured_goes_although_hubspot_held_it<
+    B: BackEnd,
+>() {
+    let back_end = B::new();
+    let mut configured = policies();
+    for policy in configured.values_mut() {
+        let length = compile_event_expression("string(size(event.name))").expect("valid");
+        let text = CustomProperty::Text("spring".into());
+        let properties = [("length", CustomProperty::Computed(length)), ("campaign", text)];
+        policy.custom_properties =
+            properties.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+    }
+    let ledger = back_end.open(configured);
+    ledger.accept(receipt("a", vec![older("1", "One", NOON)])).await.expect("stored");
+    let read = claim_read(&ledger).await.expect("it is to be read");
+    let custom = [("length", "3"), ("campaign", "spring"), ("seats", "7")];
+    let custom = custom.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let fields = BaseFields { custom: custom.into(), ..held("One") };
+    settle_read(&ledger, &read, found(fields)).await;
+    assert_eq!(only_event(&ledger).await.state, EventState::Delivered, "HubSpot holds it");
+    ledger.close().await;
+    drop(ledger);
+    let ledger = back_end.open(policies());
+    while ledger.run_timers(10).await.expect("looked").next_due == Some(NOON) {}
+    let input = only_event(&ledger).await.input.expect("it is complete");
+    let input: serde_json::Value = serde_json::from_slice(&input).expect("JSON");
+    let seats = serde_json::json!([{ "name": "seats", "value": "7" }]);
+    assert_eq!(input["customProperties"], seats);
 }

@@ -177,7 +177,8 @@ macro_rules! suite {
                     reads_of_a_long_series_share_a_fold,
                     read_is_recorded_only_for_its_own_event,
                     restored_copy_reads_what_hubspot_holds_before_it_sends,
-                    restored_copy_without_receipts_keeps_what_hubspot_holds;
+                    restored_copy_without_receipts_keeps_what_hubspot_holds,
+                    property_that_is_no_longer_configured_goes_although_hubspot_held_it;
                 browsing:
                     pages_come_newest_first_and_hold_each_event_once,
                     events_are_found_by_state_account_and_text,
