@@ -197,6 +197,7 @@ impl Year {
     /// That a date began is nowhere but in the lost store; that it ended is in HubSpot too.
     fn forget_beginnings(&mut self) {
         let mut world = lock(&self.world);
+        world.restored_at = Some(self.time.now());
         for (tracked, before) in world.webinars.iter_mut().zip(&self.heard_at_copy) {
             for (date, heard) in &mut tracked.heard {
                 let told = before.get(date).is_some_and(|before| before.started);

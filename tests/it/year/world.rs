@@ -67,6 +67,8 @@ pub(super) struct World {
     pub(super) settings: Vec<(Millis, YearSettings)>,
     /// Whether calls fail at times.
     pub(super) is_rough: bool,
+    /// When a copy of the store was put back.
+    pub(super) restored_at: Option<Millis>,
     /// When the last backfill of a platform began that was completed.
     pub(super) filled_at: BTreeMap<PlatformName, Millis>,
     pub(super) figures: Figures,
@@ -88,6 +90,7 @@ impl World {
             hubspot: HubspotEmulator::new(EmulatorSettings::new(TOKEN)),
             settings: vec![(start, YearSettings::new())],
             is_rough: false,
+            restored_at: None,
             filled_at: BTreeMap::new(),
             figures: Figures::default(),
         }

@@ -88,6 +88,11 @@ pub(super) trait SimulatedPlatform: Sync {
     /// The link that HubSpot shows.
     fn link(&self, truth: &Truth) -> String;
 
+    /// The link that a deletion shows; the bridge has no other of a webinar of which it knows nothing else.
+    fn link_of_deletion(&self, _truth: &Truth) -> Option<String> {
+        None
+    }
+
     /// Whether people can do this there.
     fn allows(&self, truth: &Truth, action: &Action) -> bool;
 

@@ -59,6 +59,10 @@ impl SimulatedPlatform for SimulatedZoom {
         format!("https://acme.zoom.example/webinar/register/{}", truth.id)
     }
 
+    fn link_of_deletion(&self, truth: &Truth) -> Option<String> {
+        Some(format!("https://acme.zoom.example/j/{}", truth.id))
+    }
+
     fn allows(&self, truth: &Truth, action: &Action) -> bool {
         truth.deleted_at.is_some() == matches!(action, Action::Recover)
     }
