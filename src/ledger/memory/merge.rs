@@ -159,7 +159,7 @@ pub(super) fn reconcile(
     // Without any source left in the configuration there are no defaults: the events stay as they are.
     let Some(policy) = policy_for(tx.policies, &webinar) else { return Ok(()) };
     let known = known_events(tx, key);
-    let unborn = StoreAge { born_at: tx.now, restored_at: None, restored_above: None };
+    let unborn = StoreAge::new(tx.now);
     let age = tx.state.age.unwrap_or(unborn);
     let of_new = base_of_new_event(&webinar, age);
     let bases = bases(&known, of_new, tx.now, tx.is_clock_doubted);

@@ -98,7 +98,8 @@ fn prune(tx: &mut Transaction<'_>, keep: Retention) {
     let (now, receipts_since) = (tx.now, tx.now.minus(keep.receipts));
     let (usual, timeless) = webinar_bounds(keep, now);
     let is_refold_due = tx.state.are_defaults_new;
-    let State { receipts, webinars, events, fetches, .. } = &mut tx.state;
+    let State { receipts, webinars, events, fetches, age, .. } = &mut tx.state;
+    let before = events.len() + webinars.len();
     let all: Vec<(i64, Option<Millis>)> =
         receipts.iter().map(|(number, row)| (*number, row.undoubted_at())).collect();
     let up_to = match old_receipts(&all, receipts_since, now) {
@@ -133,6 +134,9 @@ fn prune(tx: &mut Transaction<'_>, keep: Retention) {
     events.retain(|_, event| {
         webinars.contains_key(&event.webinar) && !(event.row.is_frozen && is_old(event))
     });
+    if events.len() + webinars.len() < before {
+        *age = age.map(|age| age.pruned(usual));
+    }
     for (state, span) in keep.ended_fetches() {
         let since = tx.now.minus(span);
         fetches.retain(|_, fetch| {
@@ -208,7 +212,7 @@ pub(super) fn move_second_sendings_ahead(tx: &mut Transaction<'_>, by: Duration)
 /// Opens the rows: calls that were under way have an unknown outcome.
 pub(super) fn open(state: &mut State, now: Millis) {
     recover_calls(state, |_| true, now);
-    let born = StoreAge { born_at: now, restored_at: None, restored_above: None };
+    let born = StoreAge::new(now);
     let last = sequence_number(state.last_number());
     let age = state.age.get_or_insert(born);
     if std::mem::take(&mut state.is_copy) {

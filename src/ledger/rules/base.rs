@@ -18,15 +18,31 @@ pub struct StoreAge {
     pub restored_at: Option<Millis>,
     /// The last receipt that the copy held.
     pub restored_above: Option<u64>,
+    /// Webinars and events that were over or last changed before then may have been pruned.
+    pub pruned_to: Option<Millis>,
+}
+
+impl StoreAge {
+    /// The age of a store that is made now.
+    #[must_use]
+    pub const fn new(born_at: Millis) -> Self {
+        Self { born_at, restored_at: None, restored_above: None, pruned_to: None }
+    }
+
+    /// The age once something was pruned that was over or last changed before then.
+    #[must_use]
+    pub fn pruned(self, to: Millis) -> Self {
+        Self { pruned_to: self.pruned_to.max(Some(to)), ..self }
+    }
 }
 
 /// The base of an event that the ledger does not have yet (M19): HubSpot is asked, unless the webinar was created while
-/// this ledger was watching.
+/// this ledger was watching, and so late that it cannot have been pruned.
 #[must_use]
 pub fn base_of_new_event(webinar: &Webinar, age: StoreAge) -> BaseState {
     let was_watched = webinar.created_at.is_some_and(|created| {
         created > age.born_at.minus(GRACE)
-            && age.restored_at.is_none_or(|restored| created > restored)
+            && age.restored_at.max(age.pruned_to).is_none_or(|since| created > since)
     });
     if was_watched {
         return BaseState::NotNeeded;
@@ -197,7 +213,8 @@ mod tests {
     #[test]
     fn event_that_a_restored_copy_did_not_know_is_read_above_what_the_copy_knew() {
         let (born_at, now) = (Millis::new(0), Millis::new(1_000_000_000));
-        let age = StoreAge { born_at, restored_at: Some(now), restored_above: Some(9) };
+        let age =
+            StoreAge { restored_at: Some(now), restored_above: Some(9), ..StoreAge::new(born_at) };
         let above = BaseState::unread(BasePosition::AboveReceipt(9));
         assert_eq!(base_of_new_event(&Webinar::default(), age), above, "M23");
         let created_at = Some(now.plus(GRACE));

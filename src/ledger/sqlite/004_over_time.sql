@@ -8,6 +8,7 @@ CREATE TABLE store (
     copied_at   INTEGER,          -- it is a copy, made then, that was not served yet
     restored_at INTEGER,          -- when a copy was last put into service
     restored_above INTEGER,       -- the last receipt that the copy held
+    pruned_to   INTEGER,          -- webinars and events that were over or last changed before then may have been pruned
     last_receipt INTEGER NOT NULL DEFAULT 0 -- the highest receipts.seq that was deleted: numbers are never given again
 ) STRICT;
 INSERT INTO store (id, born_at, written_at)

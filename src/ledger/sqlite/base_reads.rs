@@ -76,13 +76,11 @@ pub(super) fn settle(
 
 /// Reads the store's ages.
 pub(super) fn store_age(connection: &Connection) -> rusqlite::Result<StoreAge> {
-    connection.prepare_cached("SELECT born_at, restored_at, restored_above FROM store")?.query_row(
-        (),
-        |row| {
-            let (born_at, restored_at) = (row.get(0)?, row.get(1)?);
-            let above: Option<i64> = row.get(2)?;
-            let restored_above = above.and_then(|above| u64::try_from(above).ok());
-            Ok(StoreAge { born_at, restored_at, restored_above })
-        },
-    )
+    let sql = "SELECT born_at, restored_at, restored_above, pruned_to FROM store";
+    connection.prepare_cached(sql)?.query_row((), |row| {
+        let (born_at, restored_at, pruned_to) = (row.get(0)?, row.get(1)?, row.get(3)?);
+        let above: Option<i64> = row.get(2)?;
+        let restored_above = above.and_then(|above| u64::try_from(above).ok());
+        Ok(StoreAge { born_at, restored_at, restored_above, pruned_to })
+    })
 }

@@ -33,7 +33,7 @@ pub(super) fn reconcile(
     } else {
         event_rows::load_webinar(tx, &key.hubspot, id)?
     };
-    let of_new = base_of_new_event(webinar, tx.live.age);
+    let of_new = base_of_new_event(webinar, tx.live.age());
     let bases = bases(&known, of_new, tx.now, tx.is_clock_doubted);
     let overlaid = overlay(webinar, &key.webinar, policy.recurring, &bases);
     let mut reconciliation = Reconciliation::new(known, &bases, at, tx.now, scope);

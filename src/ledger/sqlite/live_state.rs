@@ -26,8 +26,7 @@ pub(super) struct LiveState {
     inner: Mutex<Inner>,
     notify: BTreeMap<AccountName, Arc<Notify>>,
     notify_fetch: BTreeMap<SourceName, Arc<Notify>>,
-    /// The ages of the store.
-    pub(super) age: StoreAge,
+    age: Mutex<StoreAge>,
 }
 
 /// The duration of a commit from which the disk counts as not answering. Webhooks wait half as long.
@@ -108,12 +107,24 @@ impl LiveState {
         let notify = accounts.iter().map(|a| (a.clone(), Arc::default())).collect();
         let notify_fetch = sources.iter().map(|s| (s.clone(), Arc::default())).collect();
         let age = base_reads::store_age(connection)?;
-        Ok(Self { inner: Mutex::new(inner), notify, notify_fetch, age })
+        Ok(Self { inner: Mutex::new(inner), notify, notify_fetch, age: Mutex::new(age) })
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
         // The guarded state is consistent after every statement, so a panic elsewhere leaves no half change.
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The ages of the store.
+    pub(super) fn age(&self) -> StoreAge {
+        *self.age.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Something was pruned that was over or last changed before then. If that is not committed, more is read at HubSpot
+    /// than needs to be.
+    pub(super) fn pruned(&self, to: Millis) {
+        let mut age = self.age.lock().unwrap_or_else(PoisonError::into_inner);
+        *age = age.pruned(to);
     }
 
     /// Applies a commit's counts and ended claims, in one step.

@@ -26,6 +26,14 @@ pub(super) fn prune(tx: &mut WriteTx<'_>, keep: Retention) -> rusqlite::Result<b
     let receipts = prune_receipts(tx, receipts_before)?;
     let webinars = prune_webinars(tx, keep)?;
     let frozen = prune_frozen(tx, keep)?;
+    if webinars || frozen {
+        let (to, _) = retention::webinar_bounds(keep, tx.now);
+        tx.connection.run(
+            "UPDATE store SET pruned_to = max(coalesce(pruned_to, ?1), ?1) WHERE id = 0",
+            [to],
+        )?;
+        tx.live.pruned(to);
+    }
     let mut fetches = false;
     for (state, span) in keep.ended_fetches() {
         fetches |= prune_fetches(tx, state, tx.now.minus(span))?;

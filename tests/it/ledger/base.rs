@@ -20,6 +20,8 @@ use crate::harness::build::{
 };
 use crate::harness::events::AllEvents as _;
 
+const DAY: Duration = Duration::from_hours(24);
+
 /// A webinar in full, of which nothing says when it was created.
 fn older(id: &str, name: &str, at: Millis) -> Change {
     Change { kind: ChangeKind::Updated, created_at: None, ..created(id, name, at) }
@@ -389,4 +391,22 @@ pub(super) async fn property_that_is_no_longer_configured_goes_although_hubspot_
     let input: serde_json::Value = serde_json::from_slice(&input).expect("JSON");
     let seats = serde_json::json!([{ "name": "seats", "value": "7" }]);
     assert_eq!(input["customProperties"], seats);
+}
+
+/// A4b, M19: what was pruned was created under the ledger's eyes, too.
+pub(super) async fn event_that_was_pruned_is_read_before_it_is_sent_again<B: BackEnd>() {
+    let back_end = B::new();
+    let ledger = back_end.open(policies());
+    ledger.accept(receipt("a", vec![created("1", "One", NOON)])).await.expect("stored");
+    settle(&ledger, &claim(&ledger, NOW).await, confirmed).await;
+    back_end.clock().set(minutes(60 * 24 * 500));
+    let keep = Retention { receipts: DAY, events: 30 * DAY };
+    while ledger.prune(keep).await.expect("pruned") {}
+    assert!(ledger.all_events().await.expect("read").is_empty());
+    let named_again = NewReceipt {
+        received_at: minutes(60 * 24 * 500),
+        ..receipt("b", vec![Change { created_at: Some(NOON), ..created("1", "Again", NOON) }])
+    };
+    ledger.accept(named_again).await.expect("stored");
+    assert_eq!(only_event(&ledger).await.gaps, [Gap::BaseUnread]);
 }

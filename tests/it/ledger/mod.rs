@@ -178,6 +178,7 @@ macro_rules! suite {
                     read_is_recorded_only_for_its_own_event,
                     restored_copy_reads_what_hubspot_holds_before_it_sends,
                     restored_copy_without_receipts_keeps_what_hubspot_holds,
+                    event_that_was_pruned_is_read_before_it_is_sent_again,
                     property_that_is_no_longer_configured_goes_although_hubspot_held_it;
                 browsing:
                     pages_come_newest_first_and_hold_each_event_once,
