@@ -77,6 +77,9 @@ impl<L: Ledger> FaultyLedger<L> {
                 let seq = stored.expect("it was just accepted").record.seq;
                 {
                     let mut world = self.injector.world();
+                    if world.belief.may_be_doubted(world.clock_errors.ahead(now)) {
+                        world.oracle.doubt(receipt.id);
+                    }
                     world.allowed += world.oracle.accept(receipt, seq, now);
                 }
                 self.check_counts().await;

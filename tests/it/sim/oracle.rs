@@ -37,6 +37,8 @@ pub(super) struct Oracle {
     pub(super) accepted: BTreeMap<[u8; 32], u32>,
     /// When each receipt was received in truth.
     heard_at: BTreeMap<ReceiptId, Millis>,
+    /// Receipts that arrived while the clock may have been doubted.
+    doubted: BTreeSet<ReceiptId>,
     /// Other times by which timers may have run out: the bridge's clock is or was wrong.
     pub(super) other_times: Vec<Millis>,
     /// Events of which the bridge lost what it knew.
@@ -51,6 +53,8 @@ pub(super) struct Arrival {
     pub(super) truly: Millis,
     /// Whether the machine's clock was right.
     pub(super) is_dated_right: bool,
+    /// Whether it may have been doubted, so that the receipt is as old as its neighbours.
+    pub(super) may_be_doubted: bool,
 }
 
 /// Expected number of an account's events, by state.
@@ -66,7 +70,7 @@ impl Oracle {
         let reported = reported.collect();
         let (receipts, expired, webinars, confirmed, held) = Default::default();
         let (contributors, history, accepted) = Default::default();
-        let (heard_at, other_times, kept, lost) = Default::default();
+        let (heard_at, doubted, other_times, kept, lost) = Default::default();
         Self {
             policies,
             reported,
@@ -79,6 +83,7 @@ impl Oracle {
             history,
             accepted,
             heard_at,
+            doubted,
             other_times,
             kept,
             lost,
@@ -242,7 +247,13 @@ impl Oracle {
     /// When a receipt arrived.
     pub(super) fn arrival(&self, id: &ReceiptId) -> Arrival {
         let (truly, dated) = (self.heard_at[id], self.receipts[id].0.received_at);
-        Arrival { truly, is_dated_right: dated.distance(truly) < Duration::from_secs(30) }
+        let is_dated_right = dated.distance(truly) < Duration::from_secs(30);
+        Arrival { truly, is_dated_right, may_be_doubted: self.doubted.contains(id) }
+    }
+
+    /// A receipt arrived while the machine's clock may have been doubted.
+    pub(super) fn doubt(&mut self, id: ReceiptId) {
+        self.doubted.insert(id);
     }
 
     /// Whether a receipt of that body was pruned, so that the body may be accepted again.

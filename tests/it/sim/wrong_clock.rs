@@ -218,7 +218,8 @@ impl World {
             );
         }
         let arrivals = left.iter().map(|id| self.oracle.arrival(id));
-        let stays = arrivals.into_iter().find(|left| left.is_dated_right && is_old(left));
+        let is_due = |left: &Arrival| left.is_dated_right && !left.may_be_doubted && is_old(left);
+        let stays = arrivals.into_iter().find(is_due);
         if let Some(stays) = stays.filter(|_| !self.belief.may_be_doubted(ahead) && !has_more) {
             self.wrong(now, format!("an old receipt is not deleted: {stays:?}"));
         }
