@@ -10,8 +10,8 @@ use crate::event::{
     compile_event_expression, fold_with_bases,
 };
 
-const START: Millis = Millis::new(10_000_000_000);
-const END: Millis = Millis::new(10_003_600_000);
+const START: Millis = Millis::new(1_800_000_000_000);
+const END: Millis = Millis::new(1_800_003_600_000);
 const NOW: Millis = Millis::new(9_000_000_000);
 
 fn id() -> WebinarId {
