@@ -199,8 +199,12 @@ impl WebinarFetch<'_> {
         }
         let Settings { source, ledger, .. } = self.settings;
         let Ok(coming) = ledger.coming_webinars(&source.name, None).await else { return false };
-        let others = coming.items.iter().filter(|webinar| **webinar != self.task.webinar);
-        for webinar in others.take(MAX_WITNESSES) {
+        let own = &self.task.webinar;
+        let others: Vec<_> = coming.items.iter().filter(|webinar| *webinar != own).collect();
+        // With each try the next ones have their turn: the first ones may be missing, too.
+        let tried = usize::try_from(self.task.row.not_found).unwrap_or_default() * MAX_WITNESSES;
+        let turn = others.iter().cycle().skip(tried.checked_rem(others.len()).unwrap_or_default());
+        for webinar in turn.take(MAX_WITNESSES.min(others.len())) {
             let Ok(Some(request)) = api.next_request(webinar, &ApiAnswers::new()) else { continue };
             let answer = self.client.get(request.url).await;
             if answer.is_ok_and(|answer| answer.body.is_some()) {

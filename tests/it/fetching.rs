@@ -549,6 +549,25 @@ async fn fetch_missing_counts_if_another_coming_webinar_is_found() {
     assert_eq!(cancelled, [true, false]);
 }
 
+/// M14: the webinars that are asked about first are gone, too.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn fetch_missing_counts_if_a_later_one_of_many_coming_webinars_is_found() {
+    let fixture = Fixture::new(HEADER);
+    fixture.add_known_webinar().await;
+    fixture.server.answer("/webinars", json!({ "webinars": [] }));
+    for id in 2..=9 {
+        let other = receipt(&id.to_string(), vec![created(&id.to_string(), "Known too", NOON)]);
+        fixture.ledger.accept(other).await.expect("stored");
+    }
+    fixture.answer_webinar("9", "There");
+    let worker = fixture.worker();
+    for _ in 0..72 {
+        Arc::clone(&worker).drain(|| ()).await.expect("the fetches are made");
+        fixture.advance(300);
+    }
+    assert_eq!(fixture.status().await.given_up, 1);
+}
+
 /// Otherwise twenty minutes of a page that says "back soon", and one 404, would cancel a webinar.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn fetch_response_without_json_does_not_count_as_missing() {
