@@ -77,6 +77,7 @@ fn apply_event(
     let new = || Change::new(id.clone(), ChangeKind::Created);
     let change = changes.entry(id.clone()).or_insert_with(new);
     change.occurred_at = change.occurred_at.max(at);
+    // A meeting is made when it begins, and its id is never used again.
     let created_at = reader.read("create-time", meeting.create_time, lenient::unix_millis);
     change.created_at = created_at.or(change.created_at);
     match action {
@@ -93,8 +94,6 @@ fn apply_event(
                 cancelled: Some(false),
                 ..change.whole.clone()
             };
-            // A meeting is made when it begins, and its id is never used again.
-            change.created_at = change.whole.start;
         }
         MeetingAction::Ended => {
             // What is created and ended in one body was created.
