@@ -3,10 +3,13 @@
 use std::time::Duration;
 
 use hmac::{Hmac, KeyInit as _, Mac as _};
+use secrecy::ExposeSecret as _;
 use sha2::Sha256;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
+use webinar_bridge::http::simple_server::SimpleRequest;
+use webinar_bridge::net::{HttpMethod, HttpRequest};
 
 use super::process::SECRET;
 
@@ -118,4 +121,22 @@ pub(crate) fn created(id: u64, name: &str, object: &str) -> Vec<u8> {
         r#"{{"event":"webinar.created","event_ts":{at},"payload":{{"account_id":"acct","object":{{"id":{id},"topic":"{name}","type":5,"start_time":"2040-10-01T15:00:00Z","duration":60{more}}}}}}}"#
     )
     .into_bytes()
+}
+
+/// A request as it arrives at a server.
+pub(crate) fn arriving(request: &HttpRequest) -> SimpleRequest {
+    let method = match request.method {
+        HttpMethod::Get => "GET",
+        HttpMethod::Post => "POST",
+        HttpMethod::Put => "PUT",
+    };
+    let headers = request.headers.iter();
+    let headers = headers.map(|(name, value)| (name.to_string(), value.expose_secret().to_owned()));
+    SimpleRequest {
+        method: method.to_owned(),
+        path: request.url.path().to_owned(),
+        query: request.url.query().unwrap_or_default().to_owned(),
+        headers: headers.collect(),
+        body: request.body.clone(),
+    }
 }

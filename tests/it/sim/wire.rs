@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use secrecy::ExposeSecret as _;
 use tokio::time::Instant;
 use webinar_bridge::event::{EventKey, Millis};
 use webinar_bridge::http::simple_server::{SimpleRequest, SimpleResponse};
@@ -13,6 +12,7 @@ use webinar_bridge::sandbox::emulator::HANG;
 
 use super::fault_injector::FaultInjector;
 use super::hubspot_faults::ReplyFault;
+use crate::harness::wire::arriving;
 
 /// The bridge's HTTP client.
 pub(super) struct Wire {
@@ -110,23 +110,6 @@ impl Wire {
         let answer = carry_back(reply, reply_fault, deadline, Instant::now() + back).await;
         self.injector.point("an answer").await;
         answer
-    }
-}
-
-fn arriving(request: &HttpRequest) -> SimpleRequest {
-    let method = match request.method {
-        HttpMethod::Get => "GET",
-        HttpMethod::Post => "POST",
-        HttpMethod::Put => "PUT",
-    };
-    let headers = request.headers.iter();
-    let headers = headers.map(|(name, value)| (name.to_string(), value.expose_secret().to_owned()));
-    SimpleRequest {
-        method: method.to_owned(),
-        path: request.url.path().to_owned(),
-        query: request.url.query().unwrap_or_default().to_owned(),
-        headers: headers.collect(),
-        body: request.body.clone(),
     }
 }
 

@@ -3,15 +3,14 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use secrecy::ExposeSecret as _;
 use webinar_bridge::event::Millis;
-use webinar_bridge::http::simple_server::SimpleRequest;
-use webinar_bridge::net::{Http, HttpMethod, HttpRequest, HttpResponse, TransportError};
+use webinar_bridge::net::{Http, HttpRequest, HttpResponse, TransportError};
 use webinar_bridge::sandbox::emulator::EmulatorOperation;
 
 use super::platforms::{ApiCall, PlatformName};
 use super::settings::HUBSPOT;
 use super::world::{SharedWorld, TrueTime, World, lock};
+use crate::harness::wire::arriving;
 
 pub(super) struct YearWire {
     pub(super) world: SharedWorld,
@@ -123,21 +122,4 @@ fn plain(status: u16, now: Millis) -> HttpResponse {
     let date = jiff::fmt::rfc2822::DateTimePrinter::new().timestamp_to_rfc9110_string(&at);
     let headers = vec![("date".to_owned(), date.expect("it can be written"))];
     HttpResponse { status, headers, body: Vec::new() }
-}
-
-fn arriving(request: &HttpRequest) -> SimpleRequest {
-    let method = match request.method {
-        HttpMethod::Get => "GET",
-        HttpMethod::Post => "POST",
-        HttpMethod::Put => "PUT",
-    };
-    let headers = request.headers.iter();
-    let headers = headers.map(|(name, value)| (name.to_string(), value.expose_secret().to_owned()));
-    SimpleRequest {
-        method: method.to_owned(),
-        path: request.url.path().to_owned(),
-        query: request.url.query().unwrap_or_default().to_owned(),
-        headers: headers.collect(),
-        body: request.body.clone(),
-    }
 }
