@@ -13,7 +13,10 @@ use super::ownership::{CheckState, Ownership};
 use super::settings::DeliverySettings;
 use crate::clock::Clock;
 use crate::event::{AccountName, AccountStatus, PauseReason, StatusChange, StatusUpdate};
-use crate::hubspot::{AccountClient, AccountError, CallPermit, RateLimiter, WaitingRateLimiter};
+use crate::hubspot::{
+    AccountClient, AccountError, CallPermit, CredentialsFingerprint, RateLimiter,
+    WaitingRateLimiter,
+};
 use crate::ledger::{DeliveryLedger, Lease, LedgerError, RecordResult, Settlement};
 use crate::telemetry::Metrics;
 
@@ -142,8 +145,14 @@ impl DeliveryAccount {
     pub fn may_send(&self) -> bool {
         let status = self.status();
         !status.is_paused_for(PauseReason::Operator)
-            && self.check_state().ownership(self.hubspot.fingerprint(), &status)
-                == Ownership::Confirmed
+            && self.ownership(self.hubspot.fingerprint(), &status) == Ownership::Confirmed
+    }
+
+    /// The state of the check of these credentials.
+    #[must_use]
+    pub fn ownership(&self, present: CredentialsFingerprint, status: &AccountStatus) -> Ownership {
+        let digest = self.hubspot.credentials_digest(present);
+        self.check_state().ownership(present, digest.as_ref(), status)
     }
 
     /// Changes the account's status. A change that the ledger could not store holds in memory.

@@ -9,15 +9,17 @@ use crate::event::{Identity, StatusChange};
 use crate::hubspot::{ApiReport, CallPermit};
 use crate::ledger::{EventState, LedgerError, RedriveRequest};
 
-/// Asks HubSpot for the account, before the first batch and whenever the credentials have changed.
+/// Asks HubSpot for the account, before the first batch and whenever the credentials have changed. After a start with the
+/// credentials of an earlier check nothing waits for it.
 ///
 /// # Cancel safety
-/// Dropping it leaves the account unchecked. Nothing is sent until it is checked after the next start.
+/// Dropping it leaves the account unchecked: it is checked after the next start.
 pub async fn check(account: Arc<DeliveryAccount>, permit: CallPermit) {
     let failed = Ownership::Unchecked { new_credentials: false };
     let mut guard = CheckGuard { account: &account, result: failed };
     // The credentials may have changed since the worker looked.
-    account.check_state().begin(account.hubspot.fingerprint());
+    let credentials = account.hubspot.fingerprint();
+    account.check_state().begin(credentials);
     let ApiReport { outcome, daily_remaining, .. } = account.hubspot.fetch_portal_id(permit).await;
     let seen = match read_identity(outcome, account.hubspot.client_id()) {
         Ok(Some(identity)) => Some(identity),
@@ -31,6 +33,18 @@ pub async fn check(account: Arc<DeliveryAccount>, permit: CallPermit) {
         }
         Err(error) => {
             let failure = failure::from_error(&error, (account.settings.random)());
+            if account.ownership(credentials, &account.status()) == Ownership::Confirmed {
+                tracing::warn!(
+                    hubspot.account = %account.name,
+                    hubspot.error = error.kind.as_str(),
+                    detail = failure.error,
+                    "HubSpot fails to say whose account this is (GET /account-info/v3/details); the credentials are \
+                     those of the last check, so events are sent meanwhile"
+                );
+                let change = StatusChange::IdentityUnchecked { failure, daily_remaining };
+                account.update_status(change).await;
+                return;
+            }
             let change = StatusChange::IdentityCheckFailed { failure, daily_remaining };
             account.update_status(change).await;
             account.log_error(&error);
@@ -51,7 +65,11 @@ pub async fn check(account: Arc<DeliveryAccount>, permit: CallPermit) {
         guard.result = Ownership::Changed;
         return;
     }
-    let change = StatusChange::IdentityConfirmed { identity: seen.clone(), daily_remaining };
+    // Credentials that were replaced during the call may not be those that it was made with.
+    let is_same = account.hubspot.fingerprint() == credentials;
+    let credentials = account.hubspot.credentials_digest(credentials).filter(|_| is_same);
+    let identity = seen.clone();
+    let change = StatusChange::IdentityConfirmed { identity, credentials, daily_remaining };
     account.update_status(change).await;
     if let Some(identity) = &seen
         && (status.unconfirmed_identity.is_some() || status.identity.as_ref() != Some(identity))

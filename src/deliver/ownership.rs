@@ -1,17 +1,23 @@
 //! The account that the credentials open.
 //!
 //! HubSpot keys events by app within a portal: in another account each event would be created a second time. So the
-//! account is checked before the first batch, and again whenever the credentials have changed.
+//! account is checked before the first batch, and again whenever the credentials have changed. Credentials that were
+//! checked before a restart are still those of the same account: they are checked again, and nothing waits for that.
 
 #[cfg(test)]
 mod tests;
 
-use crate::event::{AccountStatus, Identity};
+use crate::event::{AccountStatus, CredentialsDigest, Identity, Millis};
 use crate::hubspot::{AccountError, AccountErrorKind, CredentialsFingerprint};
 
-/// The credentials of the last check, and its result. In memory only: after a start the credentials are checked again.
+/// The checks since the start. In memory only: after a start the credentials are checked again.
 #[derive(Debug, Default)]
-pub struct CheckState(Option<(CredentialsFingerprint, Ownership)>);
+pub struct CheckState {
+    /// The credentials of the last check, and its result.
+    last: Option<(CredentialsFingerprint, Ownership)>,
+    /// The credentials of the last call with events.
+    used: Option<CredentialsFingerprint>,
+}
 
 /// The state of the check of the present credentials.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,11 +36,20 @@ pub enum Ownership {
 }
 
 impl CheckState {
-    /// The state of the check of these credentials.
+    /// The state of the check of these credentials. `digest` is theirs, none while they cannot be read.
     #[must_use]
-    pub fn ownership(&self, present: CredentialsFingerprint, status: &AccountStatus) -> Ownership {
+    pub fn ownership(
+        &self,
+        present: CredentialsFingerprint,
+        digest: Option<&CredentialsDigest>,
+        status: &AccountStatus,
+    ) -> Ownership {
+        let is_known = digest.is_some() && digest == status.checked_credentials.as_ref();
+        if is_known && status.unconfirmed_identity.is_none() {
+            return Ownership::Confirmed;
+        }
         let unchecked = Ownership::Unchecked { new_credentials: true };
-        match self.0 {
+        match self.last {
             Some((_, Ownership::Checking)) => Ownership::Checking,
             // An operator confirmed the other account. It is checked again, in case it has changed since.
             Some((_, Ownership::Changed)) if status.unconfirmed_identity.is_none() => unchecked,
@@ -43,14 +58,43 @@ impl CheckState {
         }
     }
 
+    /// When these credentials, which are confirmed, are to be checked; none: not any more, or a check is under way.
+    #[must_use]
+    pub fn check_due(
+        &self,
+        present: CredentialsFingerprint,
+        status: &AccountStatus,
+    ) -> Option<Millis> {
+        let at_once = Millis::new(0);
+        match self.last {
+            Some((_, Ownership::Checking)) => None,
+            Some((checked, Ownership::Confirmed)) if checked == present => None,
+            Some((checked, Ownership::Unchecked { .. })) if checked == present => {
+                Some(status.check_failed.as_ref().map_or(at_once, |failed| failed.retry_at))
+            }
+            Some(_) | None => Some(at_once),
+        }
+    }
+
+    /// Whether a call with events was made with these credentials.
+    #[must_use]
+    pub fn is_used(&self, present: CredentialsFingerprint) -> bool {
+        self.used == Some(present)
+    }
+
+    /// A call with events is made with these credentials.
+    pub fn record_use(&mut self, present: CredentialsFingerprint) {
+        self.used = Some(present);
+    }
+
     /// Begins a check with these credentials.
     pub fn begin(&mut self, present: CredentialsFingerprint) {
-        self.0 = Some((present, Ownership::Checking));
+        self.last = Some((present, Ownership::Checking));
     }
 
     /// Ends the check with this result.
     pub fn finish(&mut self, result: Ownership) {
-        if let Some((_, last)) = &mut self.0 {
+        if let Some((_, last)) = &mut self.last {
             *last = result;
         }
     }

@@ -78,6 +78,7 @@ impl AccountWorker {
             let draining = stop.is_cancelled();
             match self.next_action(tasks.len(), draining).await {
                 Ok(NextAction::SendBatch(lease, batch, permit)) => {
+                    account.check_state().record_use(account.hubspot.fingerprint());
                     let id = uuid::Uuid::now_v7();
                     let span = tracing::info_span!(
                         "batch",
@@ -91,6 +92,7 @@ impl AccountWorker {
                     tasks.spawn(delivery.instrument(span));
                 }
                 Ok(NextAction::ReadBase(lease, read, permit)) => {
+                    account.check_state().record_use(account.hubspot.fingerprint());
                     tasks.spawn(base_read::read(Arc::clone(account), lease, read, permit));
                 }
                 Ok(NextAction::CheckAccount(credentials, permit)) => {
@@ -135,11 +137,18 @@ impl AccountWorker {
             return Err(Wait::until(None));
         }
         let credentials = account.hubspot.fingerprint();
-        let ownership = account.check_state().ownership(credentials, &status);
+        let ownership = account.ownership(credentials, &status);
         // The operator has to change the credentials: they are polled, so that a change shows at once.
         let poll_at = status.awaits_credentials().then(|| Instant::now() + CREDENTIALS_POLL);
-        let have_changed =
-            poll_at.is_some() && ownership == (Ownership::Unchecked { new_credentials: true });
+        let is_new = match ownership {
+            Ownership::Unchecked { new_credentials } => new_credentials,
+            Ownership::Confirmed => {
+                let state = account.check_state();
+                !state.is_used(credentials) && state.check_due(credentials, &status).is_some()
+            }
+            Ownership::Changed | Ownership::Checking => false,
+        };
+        let have_changed = poll_at.is_some() && is_new;
         let now = account.clock.now();
         let is_credible = |at: &Millis| *at > now && at.since(now) <= LONGEST_WAIT;
         if let Some(retry_at) = status.retry_at.filter(is_credible).filter(|_| !have_changed) {
@@ -153,22 +162,54 @@ impl AccountWorker {
                 resynced.map_err(|error| self.log_failure(&error, problem))?;
                 Ok(NextAction::Repeat)
             }
-            Ownership::Confirmed => self.claim_work(lease, &status, in_flight, draining).await,
+            Ownership::Confirmed => {
+                let work = self.claim_work(lease, &status, in_flight, draining).await;
+                match work {
+                    Err(wait) if !draining => self.check_aside(credentials, &status, wait).await,
+                    work => work,
+                }
+            }
             Ownership::Changed => Err(Wait::until(poll_at)),
             Ownership::Checking => Err(Wait::until(None)),
             Ownership::Unchecked { .. } => {
-                let has_pending = self.has_work().await;
-                let has_pending =
-                    has_pending.map_err(|error| self.log_failure(&error, UNREADABLE))?;
-                let trust = account.clock.trust().filter(|_| account.settings.sends);
-                let needs_witness = trust.is_some_and(|trust| trust.needs_witness(now));
-                if !has_pending && status.unconfirmed_identity.is_none() && !needs_witness {
-                    // There is nothing to send, so that no check is needed; nor does the clock need HubSpot's word.
+                if status.unconfirmed_identity.is_none() && !self.needs_check().await? {
                     return Err(Wait::until(None));
                 }
                 Ok(NextAction::CheckAccount(credentials, self.reserve_permit()?))
             }
         }
+    }
+
+    /// A check of the account while nothing else can be done before `wait` ends: the credentials are known, so that
+    /// nothing may wait for it. After a start the first call goes alone, and what is to be sent goes first.
+    async fn check_aside(
+        &self,
+        credentials: CredentialsFingerprint,
+        status: &AccountStatus,
+        wait: Wait,
+    ) -> Result<NextAction, Wait> {
+        let account = &self.account;
+        let due = account.check_state().check_due(credentials, status).ok_or(wait)?;
+        let now = account.clock.now();
+        if due > now && due.since(now) <= LONGEST_WAIT {
+            return Err(wait.or(Wait::until(Some(self.timer_instant(due)))));
+        }
+        let is_used = account.check_state().is_used(credentials);
+        let fail = |error: LedgerError| self.log_failure(&error, UNREADABLE);
+        if !is_used && (self.has_pending().await.map_err(fail)? || !self.needs_check().await?) {
+            return Err(wait);
+        }
+        let permit = self.reserve_permit().map_err(|permit| wait.or(permit))?;
+        Ok(NextAction::CheckAccount(credentials, permit))
+    }
+
+    /// Whether there is something to send, or to read, or only HubSpot's word can end a doubt of the clock.
+    async fn needs_check(&self) -> Result<bool, Wait> {
+        let account = &self.account;
+        let has_work = self.has_work().await;
+        let has_work = has_work.map_err(|error| self.log_failure(&error, UNREADABLE))?;
+        let trust = account.clock.trust().filter(|_| account.settings.sends);
+        Ok(has_work || trust.is_some_and(|trust| trust.needs_witness(account.clock.now())))
     }
 
     /// The next read or batch. Reads go first within their share of the calls, and last while the account fails: then

@@ -2,6 +2,7 @@
 
 pub mod backoff;
 mod batches_ignored;
+mod identity;
 #[cfg(test)]
 mod tests;
 
@@ -11,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::time::Millis;
 pub use batches_ignored::BatchesIgnored;
+pub use identity::{CheckFailed, CredentialsDigest, Identity};
 
 /// Wait after HubSpot refused to show an event: a person has to add the scope.
 const READ_RETRY: Duration = Duration::from_mins(10);
@@ -33,6 +35,12 @@ pub struct AccountStatus {
     /// The account that events are sent to, from the first time that HubSpot reported it.
     #[serde(default)]
     pub identity: Option<Identity>,
+    /// The credentials of the last check that found that account, or that HubSpot does not disclose it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub checked_credentials: Option<CredentialsDigest>,
+    /// Failure of a check of these credentials, which holds nothing up.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub check_failed: Option<CheckFailed>,
     /// The account that the credentials open now, if it is another. Nothing is sent until the old credentials are back
     /// or an operator resumes the account.
     #[serde(default, rename = "stranger")]
@@ -58,15 +66,6 @@ pub struct ReadsRefused {
     pub retry_at: Millis,
     /// The refusal, for operators.
     pub detail: String,
-}
-
-/// An app within a portal. HubSpot keys events by both.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Identity {
-    /// Number of the portal.
-    pub portal_id: u64,
-    /// OAuth app; `None` for an access token, since HubSpot does not report a token's app.
-    pub client_id: Option<String>,
 }
 
 /// A pause of an account.
@@ -136,8 +135,15 @@ pub enum StatusChange {
         /// Calls left of the day, if the answer had them.
         daily_remaining: Option<u64>,
     },
-    /// The check of the credentials' account failed.
+    /// The check of the credentials' account failed, and nothing is sent before it succeeds.
     IdentityCheckFailed {
+        /// The failure.
+        failure: AccountFailure,
+        /// Calls left of the day, if the answer had them.
+        daily_remaining: Option<u64>,
+    },
+    /// The check of credentials that were checked before failed. Nothing waits for it.
+    IdentityUnchecked {
         /// The failure.
         failure: AccountFailure,
         /// Calls left of the day, if the answer had them.
@@ -147,6 +153,8 @@ pub enum StatusChange {
     IdentityConfirmed {
         /// The account, if HubSpot disclosed it.
         identity: Option<Identity>,
+        /// The credentials, if they can be told again.
+        credentials: Option<CredentialsDigest>,
         /// Calls left of the day, if the answer had them.
         daily_remaining: Option<u64>,
     },
@@ -233,11 +241,17 @@ impl AccountStatus {
                 (self.failed(failure, now), daily_remaining)
             }
             StatusChange::IdentityCheckFailed { failure, daily_remaining } => {
-                let unchecked = Self { unconfirmed_identity: None, ..self.clone() };
+                let unchecked =
+                    Self { unconfirmed_identity: None, check_failed: None, ..self.clone() };
                 (unchecked.failed(failure, now), daily_remaining)
             }
-            StatusChange::IdentityConfirmed { identity, daily_remaining } => {
-                (self.identity_confirmed(identity.as_ref()), daily_remaining)
+            StatusChange::IdentityUnchecked { failure, daily_remaining } => {
+                let failed = CheckFailed::after(self.check_failed.as_ref(), failure, now);
+                (Self { check_failed: Some(failed), ..self.clone() }, daily_remaining)
+            }
+            StatusChange::IdentityConfirmed { identity, credentials, daily_remaining } => {
+                let checked = Self { checked_credentials: credentials.clone(), ..self.clone() };
+                (checked.identity_confirmed(identity.as_ref()), daily_remaining)
             }
             StatusChange::IdentityChanged { seen, detail, daily_remaining } => {
                 (self.identity_changed(seen, detail, now), daily_remaining)
@@ -301,6 +315,8 @@ impl AccountStatus {
         let confirmed = self.unconfirmed_identity.clone().filter(|_| was_shown);
         Self {
             resync_pending: self.resync_pending || confirmed.is_some(),
+            // They open the former account.
+            checked_credentials: self.checked_credentials.clone().filter(|_| confirmed.is_none()),
             identity: confirmed.or_else(|| self.identity.clone()),
             unconfirmed_identity: None,
             ..self.cleared()
@@ -342,7 +358,7 @@ impl AccountStatus {
     fn identity_confirmed(&self, identity: Option<&Identity>) -> Self {
         let identity = identity.or(self.identity.as_ref()).cloned();
         // New credentials may be allowed to read.
-        let unread = Self { reads_refused: None, ..self.clone() };
+        let unread = Self { reads_refused: None, check_failed: None, ..self.clone() };
         if self.unconfirmed_identity.is_some() {
             let paused = self.operator_pause();
             return Self { paused, identity, unconfirmed_identity: None, ..unread.cleared() };
@@ -358,6 +374,7 @@ impl AccountStatus {
             paused: self.operator_pause().or(Some(pause)),
             unconfirmed_identity: Some(seen.clone()),
             last_error: Some(detail.to_owned()),
+            check_failed: None,
             ..self.cleared()
         }
     }
@@ -373,14 +390,5 @@ impl AccountStatus {
                 || (pause.reason == PauseReason::Misconfigured
                     && self.unconfirmed_identity.is_some())
         })
-    }
-}
-
-impl std::fmt::Display for Identity {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match &self.client_id {
-            Some(client_id) => write!(f, "portal {} by OAuth app {client_id}", self.portal_id),
-            None => write!(f, "portal {} by an access token", self.portal_id),
-        }
     }
 }

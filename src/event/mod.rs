@@ -46,8 +46,8 @@ pub mod time;
 pub mod webinar;
 
 pub use account_status::{
-    AccountFailure, AccountStatus, BatchesIgnored, Identity, Pause, PauseReason, ReadsRefused,
-    RetryWait, StatusChange, StatusUpdate,
+    AccountFailure, AccountStatus, BatchesIgnored, CheckFailed, CredentialsDigest, Identity, Pause,
+    PauseReason, ReadsRefused, RetryWait, StatusChange, StatusUpdate,
 };
 pub use base::{Base, BaseFields, BasePosition, BaseState, EventBases, overlay};
 pub use change::{

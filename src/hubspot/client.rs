@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use url::Url;
 
 use crate::clock::Clock;
-use crate::event::{AccountName, EventKey};
+use crate::event::{AccountName, CredentialsDigest, EventKey};
 use crate::net::{
     CallPermit, CredentialsFingerprint, Http, HttpMethod, HttpRequest, HttpResponse,
     TransportError, parse_json_object,
@@ -158,6 +158,18 @@ impl AccountClient {
     #[must_use]
     pub fn fingerprint(&self) -> CredentialsFingerprint {
         self.tokens.fingerprint()
+    }
+
+    /// The digest by which these credentials are told again after a restart; none while they cannot be read.
+    ///
+    /// It covers HubSpot's address, which a gateway may lead elsewhere, and every secret as it is configured: the access
+    /// token, or the app's id and secret and the refresh token. Of an OAuth app the id alone is not enough, since it may
+    /// be installed in several portals; the refresh token is that of one installation. One that HubSpot gave in its place
+    /// meanwhile is not kept, and does not count. So whatever is changed is checked before it is used.
+    #[must_use]
+    pub fn credentials_digest(&self, present: CredentialsFingerprint) -> Option<CredentialsDigest> {
+        let used_with = [self.details_url.as_str(), self.client_id().unwrap_or_default()];
+        present.digest_of(&used_with).as_ref().map(CredentialsDigest::new)
     }
 
     /// The OAuth app's id. A fixed token does not show its app.

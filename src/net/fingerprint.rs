@@ -7,7 +7,7 @@ use crate::secret::Secret;
 
 /// Distinguishes one set of credentials, as they are read now, from the next. Two equal ones are of the same client.
 ///
-/// It holds a digest of secrets, so it is neither shown nor stored.
+/// It holds a digest of secrets, so it is not shown. What may be stored is [`Self::digest_of`].
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct CredentialsFingerprint {
     digest: [u8; 32],
@@ -35,6 +35,21 @@ impl CredentialsFingerprint {
     #[cfg(test)]
     pub(crate) fn for_tests(text: &str) -> Self {
         Self::from_secrets(&[&Secret::Text(text.into())])
+    }
+
+    /// A digest of the credentials and of what they are used with, to be told again after a restart. None while they
+    /// cannot be read.
+    ///
+    /// Whoever reads it learns nothing: tokens and secrets of platforms are random, too long to be guessed, and the
+    /// digest is not that of a secret alone, which other places may have.
+    #[must_use]
+    pub fn digest_of(&self, used_with: &[&str]) -> Option<[u8; 32]> {
+        let mut digest = Sha256::new_with_prefix(b"webinar-bridge credentials");
+        digest.update(self.digest);
+        for text in used_with {
+            digest.update(Sha256::digest(text));
+        }
+        self.is_readable.then(|| digest.finalize().into())
     }
 
     /// Whether these are other credentials. Those that cannot be read for a moment replace none.

@@ -1,5 +1,6 @@
 use super::super::assess::tests::{error, identity};
 use super::*;
+use crate::event::CheckFailed;
 use crate::hubspot::RateLimitPolicy;
 
 #[test]
@@ -63,20 +64,65 @@ fn credentials_are_checked_once_until_they_change() {
         AccountStatus { unconfirmed_identity: Some(identity(2, None)), ..AccountStatus::default() };
     let mut state = CheckState::default();
     let fresh = Ownership::Unchecked { new_credentials: true };
-    assert_eq!(state.ownership(old, &known), fresh);
+    assert_eq!(state.ownership(old, None, &known), fresh);
     state.begin(old);
-    assert_eq!(state.ownership(old, &known), Ownership::Checking);
-    assert_eq!(state.ownership(new, &known), Ownership::Checking);
+    assert_eq!(state.ownership(old, None, &known), Ownership::Checking);
+    assert_eq!(state.ownership(new, None, &known), Ownership::Checking);
     let failed = Ownership::Unchecked { new_credentials: false };
     state.finish(failed);
-    assert_eq!(state.ownership(old, &known), failed);
+    assert_eq!(state.ownership(old, None, &known), failed);
     state.begin(old);
     state.finish(Ownership::Confirmed);
-    assert_eq!(state.ownership(old, &known), Ownership::Confirmed);
-    assert_eq!(state.ownership(new, &known), fresh);
+    assert_eq!(state.ownership(old, None, &known), Ownership::Confirmed);
+    assert_eq!(state.ownership(new, None, &known), fresh);
     state.begin(new);
     state.finish(Ownership::Changed);
-    assert_eq!(state.ownership(new, &foreign), Ownership::Changed);
-    assert_eq!(state.ownership(old, &foreign), fresh, "the old ones are back");
-    assert_eq!(state.ownership(new, &known), fresh, "an operator resumed the account");
+    assert_eq!(state.ownership(new, None, &foreign), Ownership::Changed);
+    assert_eq!(state.ownership(old, None, &foreign), fresh, "the old ones are back");
+    assert_eq!(state.ownership(new, None, &known), fresh, "an operator resumed the account");
+}
+
+/// B9
+#[test]
+fn credentials_of_the_last_check_are_confirmed_before_they_are_checked_again() {
+    let print = |text: &str| CredentialsFingerprint::for_tests(text);
+    let digest = |print: CredentialsFingerprint| {
+        CredentialsDigest::new(
+            &print.digest_of(&["https://hubspot.example", "app"]).expect("a digest"),
+        )
+    };
+    let (old, new) = (print("old"), print("new"));
+    let (old_digest, new_digest) = (digest(old), digest(new));
+    let before = AccountStatus::default();
+    let known =
+        AccountStatus { checked_credentials: Some(old_digest.clone()), ..AccountStatus::default() };
+    let foreign = AccountStatus { unconfirmed_identity: Some(identity(2, None)), ..known.clone() };
+    let mut state = CheckState::default();
+    let fresh = Ownership::Unchecked { new_credentials: true };
+    let old_ones = |state: &CheckState, status: &AccountStatus| {
+        state.ownership(old, Some(&old_digest), status)
+    };
+    assert_eq!(old_ones(&state, &known), Ownership::Confirmed);
+    let at_once = Some(Millis::new(0));
+    assert_eq!((state.check_due(old, &known), state.is_used(old)), (at_once, false));
+    assert_eq!(old_ones(&state, &before), fresh, "a store of before");
+    assert_eq!(old_ones(&state, &foreign), fresh, "they are back");
+    assert_eq!(state.ownership(new, Some(&new_digest), &known), fresh);
+    assert_eq!(state.ownership(old, None, &known), fresh, "they cannot be read");
+    state.record_use(old);
+    assert!(state.is_used(old) && !state.is_used(new));
+    state.begin(old);
+    assert_eq!(old_ones(&state, &known), Ownership::Confirmed, "nothing waits for the check");
+    assert_eq!(state.check_due(old, &known), None);
+    state.finish(Ownership::Unchecked { new_credentials: false });
+    assert_eq!(old_ones(&state, &known), Ownership::Confirmed, "nor for the next one");
+    assert_eq!(state.check_due(old, &known), at_once);
+    let (since, retry_at) = (Millis::new(1_000), Millis::new(61_000));
+    let check_failed = Some(CheckFailed { since, retry_at, detail: "HTTP 500".into() });
+    let failed = AccountStatus { check_failed, ..known.clone() };
+    assert_eq!(state.check_due(old, &failed), Some(retry_at));
+    assert_eq!(CheckState::default().check_due(old, &failed), at_once, "after a start");
+    state.begin(old);
+    state.finish(Ownership::Confirmed);
+    assert_eq!((state.check_due(old, &known), state.check_due(new, &known)), (None, at_once));
 }

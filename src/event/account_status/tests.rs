@@ -45,7 +45,7 @@ fn backed_off(error: &str, random: u32) -> StatusChange {
 }
 
 fn identity_confirmed(identity: Option<Identity>) -> StatusChange {
-    StatusChange::IdentityConfirmed { identity, daily_remaining: None }
+    StatusChange::IdentityConfirmed { identity, credentials: None, daily_remaining: None }
 }
 
 fn identity_changed(seen: Identity) -> StatusChange {
@@ -290,4 +290,52 @@ fn changed_identity_lasts_from_its_first_sight_on() {
         (back.paused, back.unconfirmed_identity, back.last_error),
         (held.paused, None, None)
     );
+}
+
+/// B9
+#[test]
+fn failed_check_of_known_credentials_is_shown_and_holds_nothing_up() {
+    let digest = CredentialsDigest::new(&[7; 32]);
+    let known = AccountStatus::default().apply(
+        &StatusChange::IdentityConfirmed {
+            identity: Some(identity(1, None)),
+            credentials: Some(digest.clone()),
+            daily_remaining: None,
+        },
+        NOW,
+    );
+    assert_eq!(known.checked_credentials, Some(digest));
+    let failed = |wait| StatusChange::IdentityUnchecked {
+        failure: AccountFailure { pause: None, wait, error: "HTTP 500".into() },
+        daily_remaining: None,
+    };
+    let first = known.apply(&failed(RetryWait::Backoff { random: 0 }), NOW);
+    let minutes = |minutes| NOW.plus(Duration::from_mins(minutes));
+    let check_failed = CheckFailed { since: NOW, retry_at: minutes(1), detail: "HTTP 500".into() };
+    assert_eq!(first, AccountStatus { check_failed: Some(check_failed), ..known.clone() });
+    let second = first.apply(&failed(RetryWait::Fixed(Duration::from_mins(10))), minutes(1));
+    let times = second.check_failed.as_ref().map(|failed| (failed.since, failed.retry_at));
+    assert_eq!(times, Some((NOW, minutes(11))));
+    let stored = serde_json::to_value(&second).expect("it is written");
+    assert_eq!(stored["checked_credentials"], "07".repeat(32));
+    assert_eq!(serde_json::from_value::<AccountStatus>(stored).expect("it is read"), second);
+    assert!(!format!("{second:?}").contains("0707"), "it is not shown");
+    assert_eq!(second.apply(&identity_confirmed(None), NOW).check_failed, None);
+}
+
+/// The former account's credentials are not those of the one that an operator confirmed.
+#[test]
+fn confirmed_account_forgets_the_former_credentials() {
+    let known = AccountStatus {
+        identity: Some(identity(1, None)),
+        checked_credentials: Some(CredentialsDigest::new(&[7; 32])),
+        ..AccountStatus::default()
+    };
+    let changed = known.apply(&identity_changed(identity(2, None)), NOW);
+    assert_eq!(changed.checked_credentials, known.checked_credentials);
+    let resumed = changed.apply(&StatusChange::Resumed, NOW);
+    assert_eq!((resumed.identity, resumed.checked_credentials), (Some(identity(2, None)), None));
+    // Resuming an account that an operator paused confirms nothing.
+    let paused = known.apply(&StatusChange::Paused, NOW);
+    assert_eq!(paused.apply(&StatusChange::Resumed, NOW), known);
 }

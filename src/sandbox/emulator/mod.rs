@@ -83,6 +83,8 @@ pub struct HubspotEmulator {
     violations: Vec<String>,
     /// Status of every read of an event, instead of its reply.
     read_status: Option<u16>,
+    /// Status of every answer about the account, instead of its reply.
+    details_status: Option<u16>,
 }
 
 impl HubspotEmulator {
@@ -98,6 +100,7 @@ impl HubspotEmulator {
             calls: Vec::new(),
             violations: Vec::new(),
             read_status: None,
+            details_status: None,
         }
     }
 
@@ -114,8 +117,11 @@ impl HubspotEmulator {
             }
             Ok(EmulatorOperation::Put) => (1, self.put(now, request)),
             Ok(EmulatorOperation::Details) => {
-                let admitted = self.access.admit(now, authorization);
-                (0, admitted.map(|()| self.details()))
+                let failed = self.details_status.map(|status| Err(answer::status(status)));
+                let answered = failed.unwrap_or_else(|| {
+                    self.access.admit(now, authorization).map(|()| self.details())
+                });
+                (0, answered)
             }
             Ok(EmulatorOperation::Token) => {
                 if !wire::has_content_type(request, "application/x-www-form-urlencoded") {
@@ -172,6 +178,12 @@ impl HubspotEmulator {
     /// reading.
     pub fn set_read_status(&mut self, status: Option<u16>) {
         self.read_status = status;
+    }
+
+    /// Answers every question about the account (`GET /account-info/v3/details`) with this status, whoever asks,
+    /// until it is set to none.
+    pub fn set_details_status(&mut self, status: Option<u16>) {
+        self.details_status = status;
     }
 
     /// Sets the account's remaining calls of the day; `None` removes the limit. A day never ends here.

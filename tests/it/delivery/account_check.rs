@@ -35,9 +35,11 @@ fn reason(harness: &DeliveryHarness) -> Option<PauseReason> {
 fn remember(harness: &DeliveryHarness, portal_id: u64, client_id: Option<&str>) {
     let client_id = client_id.map(str::to_owned);
     let identity = Some(Identity { portal_id, client_id });
-    harness
-        .ledger
-        .change_status(&StatusChange::IdentityConfirmed { identity, daily_remaining: None });
+    harness.ledger.change_status(&StatusChange::IdentityConfirmed {
+        identity,
+        credentials: None,
+        daily_remaining: None,
+    });
 }
 
 #[tokio::test(start_paused = true)]
@@ -190,4 +192,61 @@ async fn nothing_is_sent_while_the_check_fails() {
     *harness.hubspot.details.lock().expect("not poisoned") = None;
     harness.drained(MINUTE).await;
     assert_eq!(harness.ledger.status().failures, 0);
+}
+
+/// B9: after a restart with the same credentials nothing waits for the check, which is repeated until it succeeds.
+#[tokio::test(start_paused = true)]
+async fn known_credentials_are_checked_beside_the_deliveries() {
+    let mut harness = harness();
+    harness.ledger.add("Webinar");
+    harness.start();
+    harness.drained(MINUTE).await;
+    harness.stop().await;
+    harness.hubspot.emulator().set_details_status(Some(500));
+    harness.ledger.add("Another");
+    harness.start();
+    let took = harness.drained(MINUTE).await;
+    assert!(took < Duration::from_secs(2), "at once: {took:?}");
+    let unchecked = || harness.ledger.status().check_failed.is_some();
+    harness.until(MINUTE, "the failure shows", unchecked).await;
+    let operations: Vec<_> =
+        harness.hubspot.emulator().calls().iter().filter_map(|call| call.operation).collect();
+    let (details_call, upsert) = (EmulatorOperation::Details, EmulatorOperation::Upsert);
+    assert_eq!(operations, [details_call, upsert, upsert, details_call], "the batch goes first");
+    tokio::time::sleep(10 * MINUTE).await;
+    let status = harness.ledger.status();
+    assert_eq!((status.paused, status.failures, status.retry_at), (None, 0, None));
+    let asked = details(&harness);
+    assert!((8..=13).contains(&asked), "about once a minute: {asked}");
+    harness.hubspot.emulator().set_details_status(None);
+    let checked = || harness.ledger.status().check_failed.is_none();
+    harness.until(2 * MINUTE, "it is checked", checked).await;
+    let asked = details(&harness);
+    tokio::time::sleep(10 * MINUTE).await;
+    assert_eq!(details(&harness), asked, "and then no more");
+}
+
+/// A known credential that another portal turns out to own ends the deliveries.
+#[tokio::test(start_paused = true)]
+async fn check_beside_the_deliveries_still_finds_another_account() {
+    let mut harness = harness();
+    harness.ledger.add("Webinar");
+    harness.start();
+    harness.drained(MINUTE).await;
+    harness.stop().await;
+    let credentials = harness.ledger.status().checked_credentials;
+    assert!(credentials.is_some());
+    harness.ledger.change_status(&StatusChange::IdentityConfirmed {
+        identity: Some(Identity { portal_id: 1, client_id: None }),
+        credentials,
+        daily_remaining: None,
+    });
+    harness.ledger.add("Another");
+    harness.start();
+    let paused = || reason(&harness) == Some(PauseReason::Misconfigured);
+    harness.until(MINUTE, "it is paused", paused).await;
+    let sent = upserts(&harness);
+    harness.ledger.add("Yet another");
+    tokio::time::sleep(10 * MINUTE).await;
+    assert_eq!(upserts(&harness), sent);
 }

@@ -3,17 +3,20 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 use webinar_bridge::clock::SystemClock;
-use webinar_bridge::sandbox::emulator::{EmulatorOperation, EmulatorSettings, OAuthApp};
+use webinar_bridge::sandbox::emulator::{
+    EmulatorCall, EmulatorOperation, EmulatorSettings, OAuthApp,
+};
 use webinar_bridge::sandbox::hubspot_server::HubSpotServer;
 
 use super::{FAST, generous};
-use crate::harness::eventually;
-use crate::harness::http::scrape;
-use crate::harness::process::{Setting, TOKEN};
+use crate::harness::http::{request, scrape};
+use crate::harness::process::{Bridge, Setting, TOKEN};
 use crate::harness::zoom::{ACCOUNT, Zoom, at, created, renamed};
+use crate::harness::{eventually, eventually_within};
 
 const PREFIXES: [&str; 2] =
     ["/marketing/v3/marketing-events", "/marketing/marketing-events/2026-03"];
@@ -139,4 +142,85 @@ async fn expiring_oauth_tokens_are_renewed_and_every_event_is_delivered() {
     let emulator = setting.hubspot.emulator();
     let refused = emulator.calls().iter().filter(|call| call.status != 200).count();
     assert_eq!(refused, 0, "tokens are renewed before they end");
+}
+
+/// B9: after a restart with the same credentials nothing waits for HubSpot to say whose account it is.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn unanswered_question_for_the_account_delays_nothing_with_the_same_credentials() {
+    let setting = Setting::with(generous(), FAST, "");
+    let bridge = setting.start();
+    Zoom::to(&bridge).story([created(1, "One", at(0))]).await;
+    bridge.settled().await;
+    bridge.kill();
+
+    setting.hubspot.emulator().set_details_status(Some(500));
+    let bridge = setting.start();
+    Zoom::to(&bridge).story([created(2, "Two", at(0))]).await;
+    bridge.settled_within(Duration::from_secs(5)).await;
+    assert_eq!(setting.event("2").input.event_name, "Two");
+    let account = async |bridge: &Bridge| {
+        let status = request(&bridge.ops, "GET /api/v1/status", &[], &[]).await.expect("an answer");
+        status.json()["accounts"][0].clone()
+    };
+    eventually("the status shows the failure", async || {
+        account(&bridge).await["check_failed"].as_str().is_some_and(|text| text.contains("500"))
+    })
+    .await;
+    let shown = account(&bridge).await;
+    assert_eq!((&shown["paused"], &shown["failures"]), (&Value::Null, &Value::from(0)));
+    assert!(bridge.logged().contains("the credentials are those of the last check"));
+    bridge.kill();
+    let store = std::fs::read(setting.store()).expect("a store");
+    let holds = |text: &str| store.windows(text.len()).any(|part| part == text.as_bytes());
+    assert!(!holds(TOKEN), "the token is not stored");
+
+    setting.hubspot.emulator().set_details_status(None);
+    let bridge = setting.start();
+    Zoom::to(&bridge).story([created(3, "Three", at(0))]).await;
+    bridge.settled().await;
+    let is_well = async || account(&bridge).await["check_failed"].is_null();
+    eventually_within(Duration::from_secs(90), "the failure is over", is_well).await;
+}
+
+/// B9: another token, or another address, may be another account's.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_is_sent_with_other_credentials_before_their_account_is_known() {
+    let setting = Setting::with(generous(), FAST, "");
+    let other =
+        HubSpotServer::open(EmulatorSettings { portal_id: 7, ..generous() }, Arc::new(SystemClock))
+            .expect("the server listens");
+    let bridge = setting.start();
+    Zoom::to(&bridge).story([created(1, "One", at(0))]).await;
+    bridge.settled().await;
+    bridge.kill();
+
+    setting.hubspot.emulator().set_details_status(Some(500));
+    other.emulator().set_details_status(Some(500));
+    let upserts = |server: &HubSpotServer| {
+        let emulator = server.emulator();
+        let sent = emulator.calls().iter().filter(|call| call.inputs > 0).count();
+        let asked = |call: &&EmulatorCall| call.operation == Some(EmulatorOperation::Details);
+        (sent, emulator.calls().iter().filter(asked).count())
+    };
+    let url = other.base_url();
+    let cases = [
+        (("TEST_TOKEN", "pat-another"), &setting.hubspot, 2),
+        (("BRIDGE__HUBSPOT__MAIN__BASE_URL", url.as_str()), &other, 3),
+    ];
+    for (variable, server, id) in cases {
+        let (sent, asked) = upserts(server);
+        let bridge = setting.start_with(&[variable]);
+        Zoom::to(&bridge).story([created(id, "Later", at(0))]).await;
+        eventually("it was asked three times", async || upserts(server).1 >= asked + 3).await;
+        assert_eq!(upserts(server).0, sent, "{}", variable.0);
+        let status = request(&bridge.ops, "GET /api/v1/status", &[], &[]).await.expect("an answer");
+        let account = &status.json()["accounts"][0];
+        assert!(account["failures"].as_u64() > Some(0), "it is shown: {account}");
+        bridge.kill();
+    }
+    other.close();
+    setting.hubspot.emulator().set_details_status(None);
+    let bridge = setting.start();
+    bridge.settled().await;
+    assert_eq!(setting.held().len(), 3);
 }

@@ -36,6 +36,8 @@ pub struct AccountStatusModel {
     pub batches_ignored_since: Option<Millis>,
     /// Why events cannot be read, as for a missing scope; those that have to be read first wait.
     pub reads_refused: Option<String>,
+    /// Why HubSpot does not say whose account it is. The credentials are those of the last check, and nothing waits.
+    pub check_failed: Option<String>,
 }
 
 /// A pause of an account.
@@ -61,6 +63,7 @@ impl From<AccountStatus> for AccountStatusModel {
             daily_remaining: status.daily_remaining,
             batches_ignored_since: status.batches_ignored.map(|ignored| ignored.since),
             reads_refused: status.reads_refused.map(|refused| refused.detail),
+            check_failed: status.check_failed.map(|failed| failed.detail),
         }
     }
 }
