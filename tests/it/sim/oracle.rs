@@ -47,6 +47,9 @@ pub(super) struct Oracle {
     lost: BTreeSet<[u8; 32]>,
 }
 
+/// How far a right date may be from the arrival: answers give the time in seconds.
+pub(super) const DATING_ERROR: Duration = Duration::from_secs(30);
+
 /// The arrival of a receipt.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Arrival {
@@ -247,7 +250,7 @@ impl Oracle {
     /// When a receipt arrived.
     pub(super) fn arrival(&self, id: &ReceiptId) -> Arrival {
         let (truly, dated) = (self.heard_at[id], self.receipts[id].0.received_at);
-        let is_dated_right = dated.distance(truly) < Duration::from_secs(30);
+        let is_dated_right = dated.distance(truly) < DATING_ERROR;
         Arrival { truly, is_dated_right, may_be_doubted: self.doubted.contains(id) }
     }
 

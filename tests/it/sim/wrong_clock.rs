@@ -13,7 +13,7 @@ use webinar_bridge::event::{Millis, ReceiptId};
 use webinar_bridge::ledger::Retention;
 
 use super::fault_profile::FaultProfile;
-use super::oracle::Arrival;
+use super::oracle::{Arrival, DATING_ERROR};
 use super::webhooks::ms;
 use super::world::World;
 use crate::harness::build::NOON;
@@ -210,7 +210,10 @@ impl World {
             return;
         }
         let is_old = |arrival: &Arrival| now.since(arrival.truly) > keep.receipts;
-        let is_wrong = |gone: &&Arrival| !is_believed || gone.is_dated_right && !is_old(gone);
+        let is_nearly_old =
+            |arrival: &Arrival| now.since(arrival.truly) + DATING_ERROR > keep.receipts;
+        let is_wrong =
+            |gone: &&Arrival| !is_believed || gone.is_dated_right && !is_nearly_old(gone);
         if let Some(gone) = gone.iter().find(is_wrong) {
             self.wrong(
                 now,
