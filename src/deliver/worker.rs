@@ -172,7 +172,9 @@ impl AccountWorker {
             Ownership::Changed => Err(Wait::until(poll_at)),
             Ownership::Checking => Err(Wait::until(None)),
             Ownership::Unchecked { .. } => {
-                if status.unconfirmed_identity.is_none() && !self.needs_check().await? {
+                let has_work = self.has_work().await;
+                let has_work = has_work.map_err(|error| self.log_failure(&error, UNREADABLE))?;
+                if !has_work && status.unconfirmed_identity.is_none() && !self.needs_witness() {
                     return Err(Wait::until(None));
                 }
                 Ok(NextAction::CheckAccount(credentials, self.reserve_permit()?))
@@ -181,7 +183,8 @@ impl AccountWorker {
     }
 
     /// A check of the account while nothing else can be done before `wait` ends: the credentials are known, so that
-    /// nothing may wait for it. After a start the first call goes alone, and what is to be sent goes first.
+    /// nothing may wait for it. After a start the first call goes alone, and what is to be sent goes first, unless the
+    /// clock needs HubSpot's word.
     async fn check_aside(
         &self,
         credentials: CredentialsFingerprint,
@@ -196,20 +199,20 @@ impl AccountWorker {
         }
         let is_used = account.check_state().is_used(credentials);
         let fail = |error: LedgerError| self.log_failure(&error, UNREADABLE);
-        if !is_used && (self.has_pending().await.map_err(fail)? || !self.needs_check().await?) {
-            return Err(wait);
+        if !is_used && !self.needs_witness() {
+            let has_work = self.has_work().await.map_err(fail)?;
+            if !has_work || self.has_pending().await.map_err(fail)? {
+                return Err(wait);
+            }
         }
         let permit = self.reserve_permit().map_err(|permit| wait.or(permit))?;
         Ok(NextAction::CheckAccount(credentials, permit))
     }
 
-    /// Whether there is something to send, or to read, or only HubSpot's word can end a doubt of the clock.
-    async fn needs_check(&self) -> Result<bool, Wait> {
-        let account = &self.account;
-        let has_work = self.has_work().await;
-        let has_work = has_work.map_err(|error| self.log_failure(&error, UNREADABLE))?;
-        let trust = account.clock.trust().filter(|_| account.settings.sends);
-        Ok(has_work || trust.is_some_and(|trust| trust.needs_witness(account.clock.now())))
+    /// Whether only HubSpot's word can end a doubt of the clock.
+    fn needs_witness(&self) -> bool {
+        let trust = self.account.clock.trust().filter(|_| self.account.settings.sends);
+        trust.is_some_and(|trust| trust.needs_witness(self.account.clock.now()))
     }
 
     /// The next read or batch. Reads go first within their share of the calls, and last while the account fails: then
