@@ -428,6 +428,10 @@ pub(super) fn pause(world: &mut World) {
     world.now =
         Millis::new(world.now.get() + i64::try_from(world.rng.between(0, longest)).expect("small"));
     if let Some(thin) = &mut world.thin {
-        world.now = world.now.plus(thin.pause());
+        let (off_since, pause) = (world.now, thin.pause());
+        world.now = world.now.plus(pause);
+        if pause >= Duration::from_hours(24) {
+            world.belief.off_since = Some(off_since);
+        }
     }
 }

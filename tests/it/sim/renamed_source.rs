@@ -14,7 +14,7 @@ use crate::harness::build::{NOON, source};
 use crate::harness::rng::SeededRng;
 
 /// The names before, and what they become; one of them comes last by name then, so that it gives its defaults last.
-const NAMES: [(&str, &str); 3] = [("a", "y"), ("c", "d"), ("s", "t")];
+const NAMES: [(&str, &str); 3] = [("a", "y"), ("c", "d"), ("s", "u")];
 
 thread_local! {
     /// Which of the names is changed in the present simulation, which runs on one thread.
