@@ -123,6 +123,10 @@ impl Spoken {
         let is_text_lost = |before: &Option<String>, after: &Option<String>| {
             before.as_ref().is_some_and(|text| !text.is_empty() && Some(text) != after.as_ref())
         };
+        // Completed holds for the start beside it.
+        let is_reopened = held.event_completed
+            && !now.event_completed
+            && held.start_date_time == now.start_date_time;
         let checks = [
             (self.name, held.event_name != now.event_name, "name"),
             (
@@ -142,7 +146,7 @@ impl Spoken {
                 "end",
             ),
             (self.cancelled, held.event_cancelled && !now.event_cancelled, "cancelled"),
-            (self.completed, held.event_completed && !now.event_completed, "completed"),
+            (self.completed, is_reopened, "completed"),
         ];
         let lost = checks.into_iter().filter(|(spoken, lost, _)| !spoken && *lost);
         lost.map(|(_, _, field)| field).collect()
