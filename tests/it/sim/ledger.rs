@@ -103,7 +103,14 @@ impl<L: Ledger> FaultyLedger<L> {
             Some(after) if content(after) == content(before) => sent(after) != sent(before),
             None | Some(_) => same,
         };
-        let touched: Vec<_> = before.iter().filter(touched).map(|event| &event.key).collect();
+        // A creation that is known now makes a read needless.
+        let was_read = |before: &&EventSummary| !before.gaps.contains(&Gap::BaseUnread);
+        let touched: Vec<_> = before
+            .iter()
+            .filter(touched)
+            .filter(was_read)
+            .map(|event| (&event.key, sent(event), of(event).map(sent)))
+            .collect();
         if !world.oracle.kept.is_empty() {
             return;
         }
