@@ -212,8 +212,10 @@ impl World {
         let is_old = |arrival: &Arrival| now.since(arrival.truly) > keep.receipts;
         let is_nearly_old =
             |arrival: &Arrival| now.since(arrival.truly) + DATING_ERROR > keep.receipts;
-        let is_wrong =
-            |gone: &&Arrival| !is_believed || gone.is_dated_right && !is_nearly_old(gone);
+        let is_wrong = |gone: &&Arrival| {
+            let is_dated_right = gone.is_dated_right && !gone.may_be_doubted;
+            !is_believed || is_dated_right && !is_nearly_old(gone)
+        };
         if let Some(gone) = gone.iter().find(is_wrong) {
             self.wrong(
                 now,
