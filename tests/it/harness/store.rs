@@ -7,10 +7,21 @@ use std::time::Duration;
 use tempfile::TempDir;
 use webinar_bridge::clock::Clock;
 use webinar_bridge::event::Millis;
-use webinar_bridge::ledger::sqlite::{Rekey, Settings, SqliteLedger, Threading};
+use webinar_bridge::ledger::sqlite::{OpenError, Rekey, Settings, SqliteLedger, Threading};
 use webinar_bridge::ledger::{CommitObserver, Heirs, Policies};
 
 use super::build::{NOON, account};
+
+/// Opens a store that the caller closed. Other tests start programs: between fork and exec one of them still holds the
+/// lock that was just released.
+pub(crate) fn open_when_free(settings: impl Fn() -> Settings) -> SqliteLedger {
+    loop {
+        match SqliteLedger::open(settings()) {
+            Err(OpenError::InUse(_)) => std::thread::yield_now(),
+            opened => break opened.expect("the store opens"),
+        }
+    }
+}
 
 /// A clock that stands still until it is set.
 #[derive(Debug)]

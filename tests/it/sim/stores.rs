@@ -10,11 +10,11 @@ use webinar_bridge::clock::Clock;
 use webinar_bridge::event::{AccountName, Millis};
 use webinar_bridge::ledger::Ledger;
 use webinar_bridge::ledger::memory::{MemoryLedger, MemorySettings, MemoryStore};
-use webinar_bridge::ledger::sqlite::{OpenError, Rekey, Settings, SqliteLedger, Threading, backup};
+use webinar_bridge::ledger::sqlite::{Rekey, Settings, SqliteLedger, Threading, backup};
 
 use super::renamed_source::heirs;
 use super::webhooks::{accounts, policies};
-use crate::harness::store::NoObserver;
+use crate::harness::store::{NoObserver, open_when_free};
 
 /// A store that outlives the process runs, each of which opens it again. A crash drops its ledger at an await.
 pub(super) trait SimulatedStore: 'static {
@@ -81,13 +81,7 @@ impl SimulatedStore for SqliteFile {
             observer: Arc::new(NoObserver),
             threading: Threading::Inline,
         };
-        // Other tests start programs: between fork and exec one of them still holds the lock that was just released.
-        loop {
-            match SqliteLedger::open(settings()) {
-                Err(OpenError::InUse(_)) => std::thread::yield_now(),
-                opened => break opened.expect("the store opens again"),
-            }
-        }
+        open_when_free(settings)
     }
 
     fn back_up(&self, now: Millis) {

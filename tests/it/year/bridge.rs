@@ -17,14 +17,14 @@ use webinar_bridge::event::{
 use webinar_bridge::fetch::{self, FetchWorker, WebinarLister};
 use webinar_bridge::hubspot::AccountClient;
 use webinar_bridge::intake::{IntakeResult, Source, VerificationKeys};
-use webinar_bridge::ledger::sqlite::{OpenError, Rekey, Settings, SqliteLedger, Threading};
+use webinar_bridge::ledger::sqlite::{Rekey, Settings, SqliteLedger, Threading};
 use webinar_bridge::ledger::{FetchRedrive, Ledger};
 use webinar_bridge::net::{Http, WitnessedHttp};
 use webinar_bridge::providers::{Inbound, ListQuery, TimeRange, UnsignedRequest, VerifyError};
 use webinar_bridge::telemetry::Metrics;
 
 use super::world::MachineClock;
-use crate::harness::store::NoObserver;
+use crate::harness::store::{NoObserver, open_when_free};
 
 /// What became of a webhook.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -256,13 +256,7 @@ fn open(config: &Config, clock: &Arc<dyn Clock>) -> SqliteLedger {
         observer: Arc::new(NoObserver),
         threading: Threading::Inline,
     };
-    // Other tests start programs: between fork and exec one of them still holds the lock that was just released.
-    loop {
-        match SqliteLedger::open(settings()) {
-            Err(OpenError::InUse(_)) => std::thread::yield_now(),
-            opened => break opened.expect("the store opens"),
-        }
-    }
+    open_when_free(settings)
 }
 
 /// Bytes of the largest webinar's state in a closed store.
