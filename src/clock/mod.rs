@@ -3,7 +3,7 @@
 //! Promises: [`Clock::now`] neither fails nor blocks. Whoever does something by the time alone that cannot be undone
 //! asks [`Clock::is_doubted`] first ([`ClockTrust`]: M10).
 //! Relies on the machine's clock, which may be wrong, and on its monotonic clock.
-//! On a crash: what witnesses have said is lost; the ledger knows when it was written last.
+//! On a crash: what witnesses have reported is lost; the ledger knows when it was written last.
 
 mod steps;
 mod trust;

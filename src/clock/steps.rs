@@ -54,7 +54,7 @@ mod tests {
         assert_eq!(steps.observe(noon.plus(61 * minute)), Some(ClockStep::Ahead(60 * minute)));
         tokio::time::advance(minute).await;
         assert_eq!(steps.observe(noon.plus(2 * minute)), Some(ClockStep::Back(60 * minute)));
-        assert_eq!(steps.observe(noon.plus(2 * minute)), None, "it is told once");
+        assert_eq!(steps.observe(noon.plus(2 * minute)), None, "it is reported once");
         tokio::time::advance(minute).await;
         let slewed = noon.plus(3 * minute).minus(Duration::from_millis(900));
         assert_eq!(steps.observe(slewed), None);

@@ -70,9 +70,9 @@ pub struct ClockTrust {
 
 #[derive(Debug, Default)]
 struct TrustState {
-    /// What the newest witness said.
+    /// What the newest witness reported.
     newest: Option<Testimony>,
-    /// What HubSpot said last.
+    /// What HubSpot reported last.
     hubspot: Option<Testimony>,
     /// The ledger's last write, by a clock that was believed.
     written: Option<Anchor>,
@@ -210,7 +210,7 @@ impl ClockTrust {
         })
     }
 
-    /// How far the clock, which reads `now`, is ahead of HubSpot's, in tenths of a second; none until HubSpot has told
+    /// How far the clock, which reads `now`, is ahead of HubSpot's, in tenths of a second; none until HubSpot has sent
     /// it.
     #[must_use]
     pub fn skew_seconds(&self, now: Millis) -> Option<f64> {
@@ -275,7 +275,7 @@ impl TrustState {
         Some(doubt)
     }
 
-    /// What speaks against the clock, and whether somebody outside said so of this very clock.
+    /// What speaks against the clock, and whether a witness outside contradicted this very clock.
     fn contradiction(&mut self, now: Millis, instant: Instant) -> Option<(ClockDoubt, bool)> {
         let found = match (self.newest, self.written) {
             (Some(Testimony { witness, anchor, agreed }), _) => {
@@ -438,7 +438,7 @@ mod tests {
         assert!(!trust.is_proven(NOON.plus(HOUR)));
     }
 
-    /// A slow answer says little: the witness read its clock at some moment of the call.
+    /// A slow answer proves little: the witness read its clock at some moment of the call.
     #[tokio::test(start_paused = true)]
     async fn skew_is_the_least_that_the_answer_proves() {
         let trust = ClockTrust::new();

@@ -153,7 +153,7 @@ pub enum StatusChange {
     IdentityConfirmed {
         /// The account, if HubSpot disclosed it.
         identity: Option<Identity>,
-        /// The credentials, if they can be told again.
+        /// The digest of the credentials, if they can be read.
         credentials: Option<CredentialsDigest>,
         /// Calls left of the day, if the answer had them.
         daily_remaining: Option<u64>,

@@ -23,7 +23,7 @@ pub use overlay::overlay;
 /// The beginning of the names of HubSpot's own properties.
 const HUBSPOT_PREFIX: &str = "hs_";
 
-/// The fields of an event as HubSpot shows it. An absent, empty or false one says nothing.
+/// The fields of an event as HubSpot shows it. An absent, empty or false one carries no value.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 #[allow(missing_docs, reason = "each is the field of the same name in `EventInput`")]
@@ -121,11 +121,11 @@ impl BaseFields {
     #[must_use]
     pub fn cleaned(self) -> Self {
         let filled = |text: Option<String>| text.filter(|text| !text.is_empty());
-        let says = |name: &String, value: &mut String| {
+        let has_value = |name: &String, value: &mut String| {
             !name.starts_with(HUBSPOT_PREFIX) && !value.is_empty()
         };
         let mut custom = self.custom;
-        custom.retain(says);
+        custom.retain(has_value);
         Self {
             name: filled(self.name),
             organizer: filled(self.organizer),
@@ -137,8 +137,8 @@ impl BaseFields {
         }
     }
 
-    /// The fields without what the configuration says now: this it said before, too, and takes back when it changes. None
-    /// if it says nothing of these.
+    /// The fields without those that the configuration sets now: it set them before, too, and takes them back when it
+    /// changes. None if it sets none of them.
     #[must_use]
     pub fn without_configured(&self, policy: &Policy) -> Option<Self> {
         let is_configured = |name: &String| policy.custom_properties.contains_key(name);
@@ -191,7 +191,7 @@ struct StoredProperty {
 pub enum BasePosition {
     /// Above the creation, and below everything else.
     AboveCreation,
-    /// Above everything of the receipts up to this sequence number and above a creation that is told again, and below
+    /// Above everything of the receipts up to this sequence number and above a creation that is reported again, and below
     /// everything else of later receipts.
     AboveReceipt(u64),
 }

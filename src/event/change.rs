@@ -190,8 +190,8 @@ pub struct WebinarFields {
 }
 
 impl WebinarFields {
-    /// The planned end; told together with a start, it is the distance between them, so that it follows a moved start.
-    /// An end before that start is a mistake and says nothing.
+    /// The planned end; reported together with a start, it is the distance between them, so that it follows a moved start.
+    /// An end before that start is a mistake and does not count.
     #[must_use]
     pub fn planned_end(&self) -> Option<EndTime> {
         match (self.end?, self.start) {

@@ -76,7 +76,7 @@ pub fn woken<'a>(
     change.occurrences.iter().map(|own| &own.id).filter(|id| frozen.contains(*id))
 }
 
-/// A change without what it says of frozen occurrences, unless it is about these alone.
+/// A change without its reports of frozen occurrences, unless it is about these alone.
 #[must_use]
 pub fn pass_by_frozen<'a>(change: &'a Change, frozen: &BTreeSet<OccurrenceId>) -> Cow<'a, Change> {
     let is_about_whole =
@@ -84,7 +84,7 @@ pub fn pass_by_frozen<'a>(change: &'a Change, frozen: &BTreeSet<OccurrenceId>) -
     if is_about_whole { without_frozen(change, frozen) } else { Cow::Borrowed(change) }
 }
 
-/// A change without what it says of frozen occurrences.
+/// A change without its reports of frozen occurrences.
 #[must_use]
 pub fn without_frozen<'a>(change: &'a Change, frozen: &BTreeSet<OccurrenceId>) -> Cow<'a, Change> {
     if !change.occurrences.iter().any(|own| frozen.contains(&own.id)) {

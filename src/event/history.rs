@@ -107,7 +107,7 @@ impl<T: PartialEq> History<T> {
                 at
             }
         };
-        // A platform that is asked every day repeats what it said with the time at which it first did.
+        // A platform that is asked every day repeats its report with the time of the first one.
         for middle in [at + 1, at, at.saturating_sub(1)] {
             if self.is_middle(middle)
                 && self.0[middle + 1].stamp.at < horizon.at

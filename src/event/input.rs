@@ -6,7 +6,7 @@ use serde::{Serialize, Serializer};
 
 use super::time::Millis;
 
-/// Type of an event of which nothing says it.
+/// Type of an event that nothing gives a type.
 pub(super) const DEFAULT_TYPE: &str = "WEBINAR";
 
 /// One element of `inputs`: HubSpot's `MarketingEventCreateRequestParams` (published OpenAPI, `POST

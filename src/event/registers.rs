@@ -45,7 +45,7 @@ pub struct Registers {
     pub join_url: Option<Register<String>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub start: Option<Register<Millis>>,
-    /// Earlier writes of `start`: since when the present start is known decides what was said of another date.
+    /// Earlier writes of `start`: since when the present start is known decides which reports belong to another date.
     #[serde(skip_serializing_if = "History::is_empty")]
     pub earlier_start: History<Millis>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -126,7 +126,7 @@ impl Registers {
         self.earlier_unlisted.write(&mut self.unlisted, new, Horizon::ALL_OLD);
     }
 
-    /// Whether a list says anything of the occurrence: it is not absent from one before it was first reported.
+    /// Whether a list counts for the occurrence: it is not absent from one before it was first reported.
     pub(super) fn is_touched_by(&self, absent: &Register<bool>) -> bool {
         let first = self.first_reported();
         !absent.value || first.is_none_or(|reported| reported <= absent.stamp)

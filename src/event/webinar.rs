@@ -52,7 +52,7 @@ pub struct Webinar {
     /// Whether any change showed the whole webinar.
     #[serde(default)]
     pub full_picture: bool,
-    /// When the webinar was created, by the platform's clock; the earliest time that was told.
+    /// When the webinar was created, by the platform's clock; the earliest time that was reported.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub created_at: Option<Millis>,
     /// When the newest receipt arrived.
@@ -61,7 +61,7 @@ pub struct Webinar {
     /// When a body first showed the whole webinar, by the platform's clock.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub described_at: Option<Millis>,
-    /// Whether the body of the creation, or an answer of the platform's API, told of the webinar.
+    /// Whether the body of the creation, or an answer of the platform's API, reported the webinar.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub was_introduced: bool,
     /// Fields of the webinar, or of the whole series.
@@ -135,7 +135,7 @@ impl Webinar {
         Ok(())
     }
 
-    /// Makes what one source said another's, which took its place and is of that platform.
+    /// Makes one source's reports another's, which took its place and is of that platform.
     pub fn inherit(&mut self, from: &SourceName, to: &SourceName, provider: &ProviderId) {
         if self.sources.remove(from) {
             self.sources.insert(to.clone());
@@ -192,7 +192,7 @@ impl Webinar {
         ReceiptOrder { seq, at }
     }
 
-    /// When something was told: by the platform's clock, or when it arrived if the body tells no time.
+    /// When something was reported: by the platform's clock, or when it arrived if the body has no time.
     ///
     /// A stamp may be later than that, since it orders what has no time after what came before it.
     #[must_use]
@@ -269,7 +269,7 @@ impl Webinar {
         Ok(())
     }
 
-    /// Writes a change, without what it says of unknown occurrences if there are `too_many`.
+    /// Writes a change, without its reports of unknown occurrences if there are `too_many`.
     fn write_change(&mut self, change: &Change, too_many: bool, place: Placement<'_>) {
         if let Some(shape) = change.shape {
             let new = place.register(shape);

@@ -160,7 +160,7 @@ impl AccountClient {
         self.tokens.fingerprint()
     }
 
-    /// The digest by which these credentials are told again after a restart; none while they cannot be read.
+    /// The digest by which these credentials are recognised after a restart; none while they cannot be read.
     ///
     /// It covers HubSpot's address, which a gateway may lead elsewhere, and every secret as it is configured: the access
     /// token, or the app's id and secret and the refresh token. Of an OAuth app the id alone is not enough, since it may

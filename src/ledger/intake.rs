@@ -77,7 +77,7 @@ pub enum DuplicateRule {
     /// If it is the last accepted one of every webinar that they speak of: the same may be true again after another
     /// was.
     LastOfWebinar,
-    /// While all fetches that it requests are still requested: it says nothing itself. A fetch that is under way may have
+    /// While all fetches that it requests are still requested: it has no content itself. A fetch that is under way may have
     /// been answered before what it reports, so that a duplicate requests its fetches too.
     OpenRequests,
 }

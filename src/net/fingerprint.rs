@@ -37,10 +37,10 @@ impl CredentialsFingerprint {
         Self::from_secrets(&[&Secret::Text(text.into())])
     }
 
-    /// A digest of the credentials and of what they are used with, to be told again after a restart. None while they
+    /// A digest of the credentials and of what they are used with, to be recognised after a restart. None while they
     /// cannot be read.
     ///
-    /// Whoever reads it learns nothing: tokens and secrets of platforms are random, too long to be guessed, and the
+    /// A reader of it learns nothing: tokens and secrets of platforms are random, too long to be guessed, and the
     /// digest is not that of a secret alone, which other places may have.
     #[must_use]
     pub fn digest_of(&self, used_with: &[&str]) -> Option<[u8; 32]> {

@@ -40,7 +40,7 @@ impl Http for WitnessedHttp {
 }
 
 impl HttpResponse {
-    /// When the answer was made, by its `Date`: what it says is that old, however long a cache kept it. None without a
+    /// When the answer was made, by its `Date`: its content is that old, however long a cache kept it. None without a
     /// valid date.
     #[must_use]
     pub fn generated_at(&self) -> Option<Millis> {

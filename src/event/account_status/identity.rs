@@ -46,7 +46,7 @@ impl CredentialsDigest {
 }
 
 impl CheckFailed {
-    /// The check failed at that time, after `before`. It is repeated after a minute, or when HubSpot says.
+    /// The check failed at that time, after `before`. It is repeated after a minute, or when HubSpot allows it.
     pub(super) fn after(before: Option<&Self>, failure: &AccountFailure, now: Millis) -> Self {
         let wait = match failure.wait {
             RetryWait::Fixed(wait) => wait.max(CHECK_RETRY),

@@ -57,7 +57,7 @@ fn write_whole(
     let has_times = webinar.shape.as_ref().is_none_or(|shape| shape.value != Shape::Timeless);
     let is_series = webinar.shape.as_ref().is_some_and(|shape| shape.value == Shape::Series);
     match (is_series, recurring) {
-        // The event of a whole that is a series now says nothing of its occurrences.
+        // The event of a whole that is a series now holds nothing of its occurrences.
         (true, RecurringMode::Occurrence) => return,
         // Its times, and whether it is completed, follow from the occurrences.
         (true, RecurringMode::Series) => {
@@ -70,7 +70,7 @@ fn write_whole(
         }
         (false, RecurringMode::Occurrence | RecurringMode::Series) => {}
     }
-    // That HubSpot holds the id says that it is a single event.
+    // HubSpot holds the id, so it is a single event.
     if webinar.shape.is_none() {
         webinar.shape = Some(register(Shape::Single, EARLIEST));
         webinar.was_whole = true;
@@ -101,7 +101,7 @@ struct Writer<'a> {
     whole: Option<&'a Registers>,
     /// The last run that the base lies above.
     last_run: Option<Stamp>,
-    /// The event has times: HubSpot is sent none of those that are told of one without.
+    /// The event has times: HubSpot gets none of those that are reported of one without.
     has_times: bool,
 }
 
@@ -148,7 +148,7 @@ impl Writer<'_> {
             let stamp = stamp.max(start.map(|start| start.stamp)).unwrap_or(EARLIEST);
             let stamp = self.last_run.map_or(stamp, |run| stamp.max(right_above(run)));
             own.completed = Some(register(true, stamp));
-            // It ended then, however often the plan of what is over is told again.
+            // It ended then, however often its plan is reported again.
             put.value(&mut own.actual_end, None, fields.end.as_ref());
         }
     }
@@ -159,27 +159,27 @@ struct Put {
 }
 
 impl Put {
-    /// Writes over what a restored copy says of the fields of which a base otherwise only fills in what nobody says. The
+    /// Writes over a restored copy's values of the fields in which a base otherwise only fills gaps. The
     /// link goes where the present one is.
     fn over_copy(&self, own: &mut Registers, whole: Option<&Registers>, fields: &BaseFields) {
-        let said = |field: &Option<Register<String>>, of_whole: Option<&Register<String>>| {
+        let has_value = |field: &Option<Register<String>>, of_whole: Option<&Register<String>>| {
             let newest = [field.as_ref(), of_whole].into_iter().flatten().max_by_key(|r| r.stamp);
             newest.is_some_and(|newest| !newest.value.is_empty())
         };
         let of_whole = whole.and_then(|whole| whole.organizer.as_ref());
-        if said(&own.organizer, of_whole) {
+        if has_value(&own.organizer, of_whole) {
             self.value(&mut own.organizer, of_whole, fields.organizer.as_ref());
         }
         let of_whole = whole.and_then(|whole| whole.event_type.as_ref());
-        if said(&own.event_type, of_whole) {
+        if has_value(&own.event_type, of_whole) {
             self.value(&mut own.event_type, of_whole, fields.event_type.as_ref());
         }
         let of_whole = whole.and_then(|whole| whole.registration_url.as_ref());
-        if said(&own.registration_url, of_whole) {
+        if has_value(&own.registration_url, of_whole) {
             self.value(&mut own.registration_url, of_whole, fields.url.as_ref());
         } else {
             let of_whole = whole.and_then(|whole| whole.join_url.as_ref());
-            if said(&own.join_url, of_whole) {
+            if has_value(&own.join_url, of_whole) {
                 self.value(&mut own.join_url, of_whole, fields.url.as_ref());
             }
         }

@@ -108,7 +108,7 @@ fn base_wins_over_the_creation_and_over_no_report() {
         )
     };
     let over_creation = input(std::slice::from_ref(&created), &read(held()));
-    // Organizer, type and properties fill in only what neither platform nor source says.
+    // Organizer, type and properties fill in only what neither platform nor source sets.
     let expected = BaseFields { organizer: Some("Platform".into()), ..held() };
     assert_eq!(BaseFields::from_input(&over_creation), expected);
     let moved = WebinarFields { start: Some(Millis::new(20_000)), ..named("Later") };
@@ -284,7 +284,7 @@ fn base_of_a_restored_copy_wins_over_every_report_of_the_copy_and_no_later_one()
     assert_eq!(input.event_description.as_deref(), Some("Later"));
 }
 
-/// M23: also over organizer, type, link and properties, of which a base otherwise only fills in what nobody says.
+/// M23: also over organizer, type, link and properties, in which a base otherwise only fills gaps.
 #[test]
 fn base_of_a_restored_copy_wins_in_every_field() {
     let fields = WebinarFields {
@@ -331,12 +331,12 @@ fn base_of_a_restored_copy_wins_over_a_run_of_the_copy() {
     assert!(input_of(run(None), true).event_completed);
 }
 
-/// HubSpot holds no times of an event without times, whatever start was told of it.
+/// HubSpot holds no times of an event without times, whatever start was reported of it.
 #[test]
 fn completed_holds_for_an_event_without_times() {
     let fields = WebinarFields { start: Some(START), ..named("New") };
-    let told = change(ChangeKind::Updated, 5, fields);
-    let timeless = Change { shape: Some(Shape::Timeless), full_picture: true, ..told };
+    let report = change(ChangeKind::Updated, 5, fields);
+    let timeless = Change { shape: Some(Shape::Timeless), full_picture: true, ..report };
     let fields = BaseFields { start: None, end: None, completed: true, ..held() };
     assert!(input(&[timeless], &read(fields)).event_completed);
 }
@@ -366,9 +366,9 @@ fn plan_that_is_told_again_does_not_hide_the_end_of_what_hubspot_held_as_complet
         end: EndTime::after_minutes(90),
         ..WebinarFields::default()
     };
-    let told = [change(ChangeKind::Updated, 5, plan)];
+    let reports = [change(ChangeKind::Updated, 5, plan)];
     let completed = BaseFields { completed: true, ..held() };
-    assert_eq!(input(&told, &read(completed)).end_date_time, Some(END));
+    assert_eq!(input(&reports, &read(completed)).end_date_time, Some(END));
     let planned = START.plus(std::time::Duration::from_mins(90));
-    assert_eq!(input(&told, &read(held())).end_date_time, Some(planned));
+    assert_eq!(input(&reports, &read(held())).end_date_time, Some(planned));
 }

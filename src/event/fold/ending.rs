@@ -1,4 +1,4 @@
-//! When an event is over: its runs, what says that it is completed, and the end that counts.
+//! When an event is over: its runs, what reports it as completed, and the end that counts.
 
 use std::time::Duration;
 
@@ -32,7 +32,7 @@ impl PresentStart {
         Some(Self { value, since: webinar.told_at(first.stamp, first.receipt) })
     }
 
-    /// Whether what was told of the webinar then was told of an earlier date: the start came later, and lies later.
+    /// Whether what was reported of the webinar then belongs to an earlier date: the start came later, and lies later.
     fn supersedes(&self, told_at: Millis) -> bool {
         self.value > told_at && self.since > told_at
     }
@@ -43,9 +43,9 @@ impl PresentStart {
 pub(super) struct RunOutcome {
     /// Whether the last run is over; none without one that counts or goes on.
     pub(super) is_over: Option<Resolved<bool>>,
-    /// The actual end of that run, if it is over and told one.
+    /// The actual end of that run, if it is over and reported one.
     pub(super) actual_end: Option<Resolved<EndTime>>,
-    /// Whether the last run has begun, and nobody said that it ended.
+    /// Whether the last run has begun, and nobody reported that it ended.
     pub(super) has_begun: bool,
     /// When the last run that counts was over.
     ended_at: Option<Millis>,
@@ -92,8 +92,8 @@ pub(super) fn resolve_runs(
     outcome
 }
 
-/// Whether the event is completed: the newest word of it, and the first of its unbroken row. A completion that was told
-/// of an earlier date says nothing. `others` are what runs and sessions say.
+/// Whether the event is completed: the newest report of it, and the first of its unbroken row. A completion of an
+/// earlier date does not count. `others` are what runs and sessions say.
 pub(super) fn resolve_completed(
     webinar: &Webinar,
     own: Option<&Registers>,
@@ -118,7 +118,7 @@ fn completions(registers: &Registers) -> impl Iterator<Item = &Register<bool>> {
     writes(&registers.earlier_completed, registers.completed.as_ref())
 }
 
-/// Whether a completion was told of the present date.
+/// Whether a completion was reported of the present date.
 pub(super) fn does_completion_count(
     webinar: &Webinar,
     over: Resolved<bool>,
@@ -140,11 +140,11 @@ pub(super) fn end_that_counts(
     let completed = completed.filter(|over| over.value);
     let completed = completed.map(|over| webinar.told_at(over.stamp, over.receipt));
     let (start, end) = planned.unwrap_or_default();
-    let told = end.into_iter().chain(completed).min();
-    runs.ended_at.or(told).or_else(|| start.map(|start| start.plus(LONGEST)))
+    let reported = end.into_iter().chain(completed).min();
+    runs.ended_at.or(reported).or_else(|| start.map(|start| start.plus(LONGEST)))
 }
 
-/// Ignores a cancellation that was first told after the end that counts: people tidy up their platform after the fact.
+/// Ignores a cancellation that was first reported after the end that counts: people tidy up their platform after the fact.
 pub(super) fn effective_cancellation(
     webinar: &Webinar,
     cancelled: Option<Resolved<bool>>,

@@ -43,7 +43,7 @@ pub struct FoldedEvent {
     pub completed_after: Option<Millis>,
     /// Whether it is cancelled, and whether it is completed, also while there is no input.
     pub flags: EventFlags,
-    /// What remains of what HubSpot held when it was read, if the configuration says some of it now.
+    /// What remains of what HubSpot held when it was read, if the configuration sets some of it now.
     pub remaining_base: Option<Box<BaseFields>>,
 }
 

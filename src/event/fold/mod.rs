@@ -172,7 +172,7 @@ fn whole_view<'a>(webinar: &'a Webinar, id: &WebinarId, superseded: bool) -> Eve
     }
 }
 
-/// The end of an event with that start. The actual end lies above the planned one, however often that is told again:
+/// The end of an event with that start. The actual end lies above the planned one, however often that is reported again:
 /// answers of APIs show the plan of what is over, too.
 fn resolve_end(
     start: Option<Resolved<Millis>>,

@@ -55,7 +55,7 @@ pub(super) fn latest<'a, T>(
     }
 }
 
-/// What was said of a flag, by the stamp of the write.
+/// The writes of a flag, by the stamp of the write.
 pub(super) type FlagsByStamp = BTreeMap<Stamp, Resolved<bool>>;
 
 /// Whether this occurrence is cancelled and since when, by all writes that concern it.
@@ -99,7 +99,7 @@ pub(super) fn resolve_occurrence_cancelled(
     let others = [
         trailing_streak(absences.values().copied()).last(),
         trailing_streak(absences_of(&webinar.whole)).last(),
-        // The events of the other shape are cancelled, whatever is said of them.
+        // The events of the other shape are cancelled, whatever is reported of them.
         trailing_streak(series_history(webinar, false)).last(),
     ];
     earliest_reason(webinar, start_of_streak(&flags), others)
@@ -127,7 +127,7 @@ pub(super) fn resolve_whole_cancelled(
     earliest_reason(webinar, start_of_streak(&flags), [absent, series.filter(|_| superseded)])
 }
 
-/// The reason that was told first: the cancellation, or one of the others.
+/// The reason that was reported first: the cancellation, or one of the others.
 fn earliest_reason<const N: usize>(
     webinar: &Webinar,
     cancelled: Option<Resolved<bool>>,

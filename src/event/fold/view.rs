@@ -20,7 +20,7 @@ use crate::event::time::Millis;
 use crate::event::webinar::{Registers, Webinar};
 use crate::expression::StepBudget;
 
-/// A webinar that has begun is completed this long after its planned end, although the platform never said that it ended.
+/// A webinar that has begun is completed this long after its planned end, although the platform never reported that it ended.
 const LOST_END: Duration = Duration::from_hours(24);
 /// The length of a webinar whose end is unknown, for deciding whether it is over.
 const ASSUMED_LENGTH: Duration = Duration::from_hours(24);
@@ -39,7 +39,7 @@ pub(super) struct EventView<'a> {
     pub(super) end: Option<Resolved<Millis>>,
     pub(super) cancelled: Option<Resolved<bool>>,
     pub(super) completed: Option<Resolved<bool>>,
-    /// Whether it has begun, and nobody said that it ended.
+    /// Whether it has begun, and nobody reported that it ended.
     pub(super) has_begun: bool,
     pub(super) times_known: bool,
     /// Whether any occurrence of a series is known.
@@ -99,7 +99,7 @@ impl<'a> EventView<'a> {
         }
     }
 
-    /// Whether a report that a base at that position does not replace says that there is no link.
+    /// Whether a report that a base at that position does not replace removed the link.
     fn is_link_removed(&self, position: BasePosition) -> bool {
         let mut links = [self.registration_url, self.join_url].into_iter().flatten();
         links.any(|link| link.value.is_empty() && !position.beats(&link.stamp))
@@ -121,7 +121,7 @@ impl<'a> EventView<'a> {
     /// Time at which the completion timer runs out, past or to come.
     fn completion_time(&self, policy: &Policy) -> Option<Millis> {
         let end = self.open_end()?;
-        // Where the platform says when it ended, that may be lost.
+        // Where the platform reports when it ended, that may be lost.
         let grace = policy.complete_after_end.or_else(|| self.has_begun.then_some(LOST_END));
         grace.map(|grace| end.plus(grace))
     }
@@ -222,7 +222,7 @@ impl<'a> EventView<'a> {
         let (start, end) = (self.start.map(|r| r.value), self.end.map(|r| r.value));
         let name = text(self.name);
         let is_whole = is_full_picture(webinar, state, self.start, self.end);
-        // Organizer, type and properties fill in only what neither the platform nor the source says.
+        // Organizer, type and properties fill in only what neither the platform nor the source sets.
         let base = state.base().map(|base| &base.fields);
         let organizer = text(self.organizer)
             .or_else(|| policy.organizer.clone())
@@ -284,7 +284,7 @@ impl<'a> EventView<'a> {
         let held_input = base
             .filter(|_| matches!(content.as_ref().map_err(Vec::as_slice), Err([Gap::Filtered])))
             .and_then(|base| base.with_flags(account, &self.id, flags));
-        // What the source says now is no longer what HubSpot held.
+        // A value that the source sets now is no longer one that HubSpot held.
         let remaining_base =
             base.filter(|_| content.is_ok()).and_then(|base| base.without_configured(policy));
         FoldedEvent {

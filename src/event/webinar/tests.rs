@@ -272,13 +272,13 @@ fn state_of_a_series_that_is_asked_about_daily_stays_small() {
 #[test]
 fn old_times_that_come_within_a_week_are_kept_apart() {
     const DAY: i64 = 24 * 3_600_000;
-    let said = |number: u16, day: i64, cancelled| {
+    let report = |number: u16, day: i64, cancelled| {
         let whole = WebinarFields { cancelled: Some(cancelled), ..WebinarFields::default() };
         let mut provenance = provenance(number, day * DAY);
         provenance.origin.received_at = Millis::new(100 * DAY + i64::from(number));
         (Change { whole, ..change() }, provenance)
     };
-    let all = [said(1, 10, true), said(2, 20, true), said(3, 30, true), said(4, 15, false)];
+    let all = [report(1, 10, true), report(2, 20, true), report(3, 30, true), report(4, 15, false)];
     let merged = |order: [usize; 4]| {
         let mut webinar = Webinar::default();
         for at in order {

@@ -99,7 +99,7 @@ pub struct KnownReceipt {
 }
 
 impl KnownReceipt {
-    /// Whether it said nothing, so that a new receipt brings it up to date instead of joining it.
+    /// Whether it had no content, so that a new receipt brings it up to date instead of joining it.
     #[must_use]
     pub fn is_revived(&self) -> bool {
         self.outcome != ReceiptOutcome::Accepted
@@ -115,7 +115,7 @@ pub enum Repetition {
     UnlessLast,
     /// It is if all fetches that it requests are requested already.
     UnlessRequested,
-    /// It is none: the known receipt said nothing, and is brought up to date.
+    /// It is none: the known receipt had no content, and is brought up to date.
     Revival,
 }
 

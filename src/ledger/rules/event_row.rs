@@ -38,7 +38,7 @@ pub struct EventRow {
     pub refused: Option<HubspotRefusal>,
     /// The last error since the last confirmation.
     pub last_error: Option<String>,
-    /// Its occurrence left the webinar's state: the event stays as it is until something is said of it alone.
+    /// Its occurrence left the webinar's state: the event stays as it is until something is reported of it alone.
     pub is_frozen: bool,
     /// What HubSpot held before, if anything was to be kept.
     pub base: BaseState,

@@ -70,7 +70,7 @@ pub enum WebinarPlan {
 /// Whether the webinar was moved: the replayed receipt contributes to another webinar of the rebuild instead, and no receipt
 /// that can still be read speaks of this one.
 ///
-/// What receipts that are gone said of it is no reason to keep it: they were mapped as this one was.
+/// The reports of receipts that are gone are no reason to keep it: they were mapped as this one was.
 #[must_use]
 pub fn is_moved(request: &RebuildRequest, from: &RebuiltWebinar) -> bool {
     let others = request.webinars.iter().filter(|other| other.before.key != from.before.key);

@@ -54,7 +54,7 @@ impl KnownEvent {
             .map(|timer| TimerCompletion { is_confirmed: timer.is_confirmed || is_held, ..timer })
     }
 
-    /// The end after which the event stays completed, whatever its timer says now (M18): HubSpot confirmed the completion
+    /// The end after which the event stays completed, whatever its timer is now (M18): HubSpot confirmed the completion
     /// and the end is past, or the clock is doubted, which changes nothing.
     fn completed_after(&self, now: Millis, is_clock_doubted: bool) -> Option<Millis> {
         let stays = |completion: &TimerCompletion| {

@@ -85,7 +85,7 @@ pub(super) fn supersede(
     )
 }
 
-/// Brings a receipt that said nothing up to date; returns its new number, which is that of a receipt of now.
+/// Brings a receipt without content up to date; returns its new number, which is that of a receipt of now.
 pub(super) fn revive(
     tx: &mut WriteTx<'_>,
     receipt: &NewReceipt,

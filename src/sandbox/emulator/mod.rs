@@ -180,7 +180,7 @@ impl HubspotEmulator {
         self.read_status = status;
     }
 
-    /// Answers every question about the account (`GET /account-info/v3/details`) with this status, whoever asks,
+    /// Answers every question about the account (`GET /account-info/v3/details`) with this status, whatever the token,
     /// until it is set to none.
     pub fn set_details_status(&mut self, status: Option<u16>) {
         self.details_status = status;

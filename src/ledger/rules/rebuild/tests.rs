@@ -112,6 +112,6 @@ fn webinar_is_moved_if_the_receipt_contributes_to_another() {
         webinars,
     };
     assert!(is_moved(&request(vec![moved.clone(), other.clone()]), &moved));
-    assert!(!is_moved(&request(vec![moved.clone()]), &moved), "it says nothing any more");
+    assert!(!is_moved(&request(vec![moved.clone()]), &moved), "it reports nothing any more");
     assert!(!is_moved(&request(vec![moved, other.clone()]), &other));
 }
