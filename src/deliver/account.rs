@@ -151,8 +151,8 @@ impl DeliveryAccount {
     /// The state of the check of these credentials.
     #[must_use]
     pub fn ownership(&self, present: CredentialsFingerprint, status: &AccountStatus) -> Ownership {
-        let digest = self.hubspot.credentials_digest(present);
-        self.check_state().ownership(present, digest.as_ref(), status)
+        let digest = || self.hubspot.credentials_digest(present);
+        self.check_state().ownership(present, digest, status)
     }
 
     /// Changes the account's status. A change that the ledger could not store holds in memory.

@@ -36,17 +36,21 @@ pub enum Ownership {
 }
 
 impl CheckState {
-    /// The state of the check of these credentials. `digest` is theirs, none while they cannot be read.
+    /// The state of the check of these credentials. `digest` gives theirs, none while they cannot be read: it is asked
+    /// for only while no check since the start has answered, since this is looked up at every wake.
     #[must_use]
     pub fn ownership(
         &self,
         present: CredentialsFingerprint,
-        digest: Option<&CredentialsDigest>,
+        digest: impl FnOnce() -> Option<CredentialsDigest>,
         status: &AccountStatus,
     ) -> Ownership {
-        let is_known = digest.is_some() && digest == status.checked_credentials.as_ref();
-        if is_known && status.unconfirmed_identity.is_none() {
-            return Ownership::Confirmed;
+        if status.unconfirmed_identity.is_none() {
+            let is_confirmed = self.last == Some((present, Ownership::Confirmed));
+            let checked = status.checked_credentials.as_ref();
+            if is_confirmed || checked.is_some_and(|checked| digest().as_ref() == Some(checked)) {
+                return Ownership::Confirmed;
+            }
         }
         let unchecked = Ownership::Unchecked { new_credentials: true };
         match self.last {

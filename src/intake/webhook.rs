@@ -11,8 +11,8 @@ use super::{Replays, Source};
 use crate::event::{Millis, ReceiptId};
 use crate::ledger::{DuplicateRule, ReceiptKind};
 use crate::providers::{
-    HandshakeReply, Header, Inbound, Keys, ParsedPayload, PayloadContent, Scrubbed, Unverified,
-    VerifyError,
+    HandshakeReply, Header, Inbound, Keys, ParsedPayload, PayloadContent, Provider, Scrubbed,
+    Unverified, Verified, VerifyError,
 };
 
 /// The present keys that webhooks of a source are verified with.
@@ -72,7 +72,7 @@ impl Source {
                 let again = Inbound::new(headers, query, body, received_at);
                 return match provider.verify(again, keys) {
                     Ok(verified) => {
-                        let signed_at = provider.scheme().signed_at(&verified);
+                        let (_, signed_at) = signed_time(provider, &verified);
                         IntakeResult::OutOfTime { error, signed_at }
                     }
                     Err(_) => IntakeResult::Refused(error),
@@ -81,8 +81,7 @@ impl Source {
             Err(error) => return IntakeResult::Refused(error),
         };
         let digest: [u8; 32] = Sha256::digest(verified.body).into();
-        let signed_time = provider.scheme().signed_time(&verified);
-        let signed_at = provider.scheme().signed_at(&verified);
+        let (signed_time, signed_at) = signed_time(provider, &verified);
         let request = verified.scrub(provider);
         let (payload, has_foreign_accounts) = self.restrict(provider.read(&request, &secrets));
         if let PayloadContent::Handshake(reply) = payload.content {
@@ -129,6 +128,16 @@ impl Source {
             (None, None) => (*digest, DuplicateRule::LastOfWebinar),
         }
     }
+}
+
+/// The signed time of a request, as it is written and as it is read.
+fn signed_time(
+    provider: &dyn Provider,
+    request: &Inbound<'_, Verified>,
+) -> (Option<Vec<u8>>, Option<Millis>) {
+    let written = provider.scheme().signed_time(request);
+    let signed_at = provider.scheme().signed_at(request, written.as_deref());
+    (written, signed_at)
 }
 
 /// The dedupe key of a delivery that has an id. The prefix keeps it apart from every body's.

@@ -64,22 +64,22 @@ fn credentials_are_checked_once_until_they_change() {
         AccountStatus { unconfirmed_identity: Some(identity(2, None)), ..AccountStatus::default() };
     let mut state = CheckState::default();
     let fresh = Ownership::Unchecked { new_credentials: true };
-    assert_eq!(state.ownership(old, None, &known), fresh);
+    assert_eq!(state.ownership(old, || None, &known), fresh);
     state.begin(old);
-    assert_eq!(state.ownership(old, None, &known), Ownership::Checking);
-    assert_eq!(state.ownership(new, None, &known), Ownership::Checking);
+    assert_eq!(state.ownership(old, || None, &known), Ownership::Checking);
+    assert_eq!(state.ownership(new, || None, &known), Ownership::Checking);
     let failed = Ownership::Unchecked { new_credentials: false };
     state.finish(failed);
-    assert_eq!(state.ownership(old, None, &known), failed);
+    assert_eq!(state.ownership(old, || None, &known), failed);
     state.begin(old);
     state.finish(Ownership::Confirmed);
-    assert_eq!(state.ownership(old, None, &known), Ownership::Confirmed);
-    assert_eq!(state.ownership(new, None, &known), fresh);
+    assert_eq!(state.ownership(old, || None, &known), Ownership::Confirmed);
+    assert_eq!(state.ownership(new, || None, &known), fresh);
     state.begin(new);
     state.finish(Ownership::Changed);
-    assert_eq!(state.ownership(new, None, &foreign), Ownership::Changed);
-    assert_eq!(state.ownership(old, None, &foreign), fresh, "the old ones are back");
-    assert_eq!(state.ownership(new, None, &known), fresh, "an operator resumed the account");
+    assert_eq!(state.ownership(new, || None, &foreign), Ownership::Changed);
+    assert_eq!(state.ownership(old, || None, &foreign), fresh, "the old ones are back");
+    assert_eq!(state.ownership(new, || None, &known), fresh, "an operator resumed the account");
 }
 
 /// B9
@@ -100,15 +100,15 @@ fn credentials_of_the_last_check_are_confirmed_before_they_are_checked_again() {
     let mut state = CheckState::default();
     let fresh = Ownership::Unchecked { new_credentials: true };
     let old_ones = |state: &CheckState, status: &AccountStatus| {
-        state.ownership(old, Some(&old_digest), status)
+        state.ownership(old, || Some(old_digest.clone()), status)
     };
     assert_eq!(old_ones(&state, &known), Ownership::Confirmed);
     let at_once = Some(Millis::new(0));
     assert_eq!((state.check_due(old, &known), state.is_used(old)), (at_once, false));
     assert_eq!(old_ones(&state, &before), fresh, "a store of before");
     assert_eq!(old_ones(&state, &foreign), fresh, "they are back");
-    assert_eq!(state.ownership(new, Some(&new_digest), &known), fresh);
-    assert_eq!(state.ownership(old, None, &known), fresh, "they cannot be read");
+    assert_eq!(state.ownership(new, || Some(new_digest.clone()), &known), fresh);
+    assert_eq!(state.ownership(old, || None, &known), fresh, "they cannot be read");
     state.record_use(old);
     assert!(state.is_used(old) && !state.is_used(new));
     state.begin(old);

@@ -40,8 +40,7 @@ impl CredentialsDigest {
     /// The digest of these bytes, which tell nothing of the secrets.
     #[must_use]
     pub fn new(digest: &[u8; 32]) -> Self {
-        let text = digest.iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"));
-        Self(text)
+        Self(hex::encode(digest))
     }
 }
 

@@ -108,12 +108,11 @@ fn store(
         None => {}
     }
     let place = (!receipt.body.is_empty()).then(|| tx.segment.push(&receipt.body));
+    let number = tx.numbers.next();
     let inserted = tx.connection.change(
         "INSERT INTO receipts (seq, id, source, dedupe_key, provider, event_type, outcome, reason,
              received_at, hash, body_id, body_offset, body_length, kind, headers, lasting, doubted)
-         SELECT max(coalesce((SELECT max(seq) FROM receipts), 0),
-                 (SELECT last_receipt FROM store WHERE id = 0)) + 1,
-             ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16
+         SELECT ?18, ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16
          WHERE ?17 OR NOT EXISTS
              (SELECT 1 FROM lasting_keys WHERE source = ?2 AND dedupe_key = ?3)
          ON CONFLICT (source, dedupe_key) DO NOTHING",
@@ -135,6 +134,7 @@ fn store(
             receipt.duplicates == DuplicateRule::Lasting,
             tx.is_clock_doubted,
             receipt.duplicates.may_repeat(),
+            number,
         ],
     )?;
     if inserted == 0 {
@@ -143,7 +143,7 @@ fn store(
         }
         return Ok(None);
     }
-    Ok(Some(tx.connection.last_insert_rowid()))
+    Ok(Some(number))
 }
 
 fn merge(

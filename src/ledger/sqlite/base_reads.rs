@@ -16,27 +16,35 @@ pub(super) fn claim(
     tx: &ReadTx<'_>,
     account: &AccountName,
 ) -> Result<Option<BaseRead>, LedgerError> {
-    let claimed = tx.live.base_claims(account);
+    let (commits, claimed) = tx.live.bases(account, |bases| (bases.commits(), bases.claims()));
     let next = tx.connection.all(
         "SELECT id, hubspot, external_account_id, external_event_id FROM events
          WHERE hubspot = ?1 AND state = 2 AND base_rank IS NOT NULL ORDER BY base_rank, id LIMIT ?2",
         (account, sql_count(claimed.len() + 1)),
         |row| Ok(BaseRead { id: row.get("id")?, key: event_key(row)? }),
     )?;
+    if next.is_empty() {
+        tx.live.bases(account, |bases| bases.record_none(commits));
+    }
     let next = next.into_iter().find(|read| !claimed.contains(&read.id));
     if let Some(read) = &next {
-        tx.live.claim_base(account, read.id);
+        tx.live.bases(account, |bases| bases.claim(read.id));
     }
     Ok(next)
 }
 
 /// Whether the account has an event whose base is to be read.
 pub(super) fn has_unread(tx: &ReadTx<'_>, account: &AccountName) -> Result<bool, LedgerError> {
-    Ok(tx.connection.value(
+    let commits = tx.live.bases(account, |bases| bases.commits());
+    let has_unread: bool = tx.connection.value(
         "SELECT EXISTS (SELECT 1 FROM events
              WHERE hubspot = ?1 AND state = 2 AND base_rank IS NOT NULL)",
         [account],
-    )?)
+    )?;
+    if !has_unread {
+        tx.live.bases(account, |bases| bases.record_none(commits));
+    }
+    Ok(has_unread)
 }
 
 /// Records what was read, and folds the event's webinar again, with what else was read of it.

@@ -95,6 +95,9 @@ impl Outbox for SqliteLedger {
 impl BaseReads for SqliteLedger {
     async fn claim_base_read(&self, lease: &Lease) -> Result<Option<BaseRead>, LedgerError> {
         let account = lease.account().clone();
+        if !self.live.bases(&account, |bases| bases.may_have_events()) {
+            return Ok(None);
+        }
         self.read(&self.reader, move |tx| base_reads::claim(tx, &account)).await
     }
 
@@ -111,12 +114,15 @@ impl BaseReads for SqliteLedger {
     }
 
     async fn has_base_reads(&self, account: &AccountName) -> Result<bool, LedgerError> {
+        if !self.live.bases(account, |bases| bases.may_have_events()) {
+            return Ok(false);
+        }
         let account = account.clone();
         self.read(&self.reader, move |tx| base_reads::has_unread(tx, &account)).await
     }
 
     fn release_base_read(&self, lease: &Lease, read: &BaseRead) {
-        self.live.release_base(lease.account(), read.id);
+        self.live.bases(lease.account(), |bases| bases.release(read.id));
         self.live.wake(lease.account());
     }
 }

@@ -4,128 +4,27 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use rusqlite::{Connection, Row, params};
 
+use super::event_columns::{BaseColumns, Columns, read_event_row, row_columns};
 use super::statements::Statements as _;
 use super::transaction::WriteTx;
 use super::values::{Json, TimeOrZero};
-use crate::event::{
-    AccountName, Base, BaseFields, BasePosition, BaseState, EventKey, ExternalEventId, Millis,
-    OccurrenceId, WebinarId,
-};
+use crate::event::{AccountName, EventKey, ExternalEventId, Millis, OccurrenceId, WebinarId};
 use crate::ledger::rules::base::{self, waits_for_base};
 use crate::ledger::rules::event_row::{ConfirmedInput, EventRow};
 use crate::ledger::rules::reconcile::{EventFacts, KnownEvent, TimerCompletion};
-
-/// The columns that [`event_row`] reads.
-macro_rules! row_columns {
-    () => {
-        "state, version, input_hash, gaps, changed_at, pending_since, not_before, attempts, \
-         sending_since, resend_at, held_hash, confirmed_hash, confirmed_at, object_id, refused, \
-         last_error, frozen, base, base_rank, base_above, base_fields"
-    };
-}
-pub(super) use row_columns;
 
 /// Selects the columns that [`known_event`] reads.
 macro_rules! select_known_events {
     ($condition:literal) => {
         concat!(
             "SELECT ",
-            $crate::ledger::sqlite::event_rows::row_columns!(),
+            $crate::ledger::sqlite::event_columns::row_columns!(),
             ", id, external_event_id, timer_end, timer_confirmed FROM events ",
             $condition
         )
     };
 }
 pub(super) use select_known_events;
-
-/// Reads an event's row.
-pub(super) fn event_row(row: &Row<'_>) -> rusqlite::Result<EventRow> {
-    let TimeOrZero(not_before) = row.get("not_before")?;
-    // Gaps and a refusal that cannot be read count as none here: they must not hold up what does not need them. Showing
-    // the event reports the error.
-    let gaps: Option<Json<_>> = row.get("gaps").ok();
-    let refused: Option<Json<_>> = row.get("refused").unwrap_or_default();
-    Ok(EventRow {
-        state: row.get("state")?,
-        version: row.get("version")?,
-        input_hash: row.get("input_hash")?,
-        gaps: gaps.map(|Json(gaps)| gaps).unwrap_or_default(),
-        changed_at: row.get("changed_at")?,
-        pending_since: row.get("pending_since")?,
-        not_before,
-        attempts: row.get("attempts")?,
-        sending_since: row.get("sending_since")?,
-        resend_at: row.get("resend_at")?,
-        held_hash: row.get("held_hash")?,
-        confirmed_hash: row.get("confirmed_hash")?,
-        confirmed_at: row.get("confirmed_at")?,
-        object_id: row.get("object_id")?,
-        refused: refused.map(|Json(refusal)| refusal),
-        last_error: row.get("last_error")?,
-        is_frozen: row.get("frozen")?,
-        base: base_state(row)?,
-    })
-}
-
-/// Reads an event's base.
-fn base_state(row: &Row<'_>) -> rusqlite::Result<BaseState> {
-    let position = || {
-        let above: Option<i64> = row.get("base_above")?;
-        let above =
-            above.map(|above| BasePosition::AboveReceipt(u64::try_from(above).unwrap_or(0)));
-        Ok::<_, rusqlite::Error>(above.unwrap_or(BasePosition::AboveCreation))
-    };
-    Ok(match row.get::<_, i64>("base")? {
-        1 => {
-            let is_urgent = row.get::<_, Option<i64>>("base_rank")? == Some(0);
-            BaseState::Unread { position: position()?, is_urgent }
-        }
-        2 => BaseState::Absent,
-        3 => {
-            // What cannot be read is read again at HubSpot.
-            let position = position()?;
-            match row.get::<_, Json<BaseFields>>("base_fields") {
-                Ok(Json(fields)) => BaseState::Read(Box::new(Base { position, fields })),
-                Err(_) => BaseState::unread(position),
-            }
-        }
-        _ => BaseState::NotNeeded,
-    })
-}
-
-/// The columns of a base.
-#[derive(Default)]
-struct BaseColumns<'a> {
-    code: i64,
-    rank: Option<i64>,
-    above: Option<i64>,
-    fields: Option<Json<&'a BaseFields>>,
-}
-
-impl<'a> BaseColumns<'a> {
-    fn new(base: &'a BaseState) -> Self {
-        let above = |position: BasePosition| match position {
-            BasePosition::AboveCreation => None,
-            BasePosition::AboveReceipt(number) => Some(i64::try_from(number).unwrap_or(i64::MAX)),
-        };
-        match base {
-            BaseState::NotNeeded => Self::default(),
-            BaseState::Unread { position, is_urgent } => Self {
-                code: 1,
-                rank: Some(i64::from(!is_urgent)),
-                above: above(*position),
-                fields: None,
-            },
-            BaseState::Absent => Self { code: 2, ..Self::default() },
-            BaseState::Read(base) => Self {
-                code: 3,
-                above: above(base.position),
-                fields: Some(Json(&base.fields)),
-                ..Self::default()
-            },
-        }
-    }
-}
 
 /// Reads an event's key.
 pub(super) fn event_key(row: &Row<'_>) -> rusqlite::Result<EventKey> {
@@ -154,7 +53,11 @@ pub(super) fn load(
     connection.first(
         concat!("SELECT ", row_columns!(), ", hubspot FROM events WHERE id = ?1"),
         [id],
-        |row| Ok((row.get("hubspot")?, event_row(row)?)),
+        |row| {
+            let mut columns = Columns::new(row);
+            let event = read_event_row(&mut columns)?;
+            Ok((columns.next()?, event))
+        },
     )
 }
 
@@ -175,13 +78,13 @@ pub(super) fn known_event(
     account: &AccountName,
     row: &Row<'_>,
 ) -> rusqlite::Result<(String, KnownEvent)> {
-    let id = row.get("id")?;
-    let is_claimed = tx.live.is_claimed(account, id);
-    let end: Option<Millis> = row.get("timer_end")?;
-    let is_confirmed = row.get("timer_confirmed")?;
+    let mut columns = Columns::new(row);
+    let row = read_event_row(&mut columns)?;
+    let (id, external_event_id) = (columns.next()?, columns.next()?);
+    let (end, is_confirmed): (Option<Millis>, bool) = (columns.next()?, columns.next()?);
     let timer = end.map(|end| TimerCompletion { end, is_confirmed });
-    let event = KnownEvent { id, row: event_row(row)?, is_claimed, timer };
-    Ok((row.get("external_event_id")?, event))
+    let is_claimed = tx.live.is_claimed(account, id);
+    Ok((external_event_id, KnownEvent { id, row, is_claimed, timer }))
 }
 
 /// The occurrences of a series whose events are frozen.
@@ -243,7 +146,7 @@ pub(super) fn replace(
     store(tx.connection, id, after)?;
     tx.effects.change_state(account, id, Some(before.state), Some(after.state));
     if waits_for_base(after) {
-        tx.effects.woken.insert(account.clone());
+        tx.effects.wait_for_base(account);
     }
     Ok(())
 }
@@ -326,7 +229,7 @@ pub(super) fn insert(
     let id = tx.connection.last_insert_rowid();
     tx.effects.change_state(&key.hubspot, id, None, Some(row.state));
     if waits_for_base(row) {
-        tx.effects.woken.insert(key.hubspot.clone());
+        tx.effects.wait_for_base(&key.hubspot);
     }
     Ok(true)
 }

@@ -2,7 +2,8 @@
 
 use rusqlite::Row;
 
-use super::event_rows::{event_key, event_row, row_columns};
+use super::event_columns::{event_row, row_columns};
+use super::event_rows::event_key;
 use super::live_state::LiveState;
 use super::statements::{MAX_ROWS_READ, Statements as _, read_page};
 use super::transaction::ReadTx;

@@ -8,6 +8,7 @@ use rusqlite::Connection;
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
+use super::base_queue::BaseQueue;
 use super::base_reads;
 use super::fetch_counts::{self, FetchCounts};
 use super::side_effects::SideEffects;
@@ -54,8 +55,7 @@ struct Inner {
 struct AccountState {
     /// The claimed events, by row.
     claims: HashMap<i64, EventClaim>,
-    /// The events whose bases are being read, by row.
-    base_claims: HashSet<i64>,
+    bases: BaseQueue,
     status: watch::Sender<AccountStatus>,
     /// Whether the file does not hold the status yet.
     is_unstored: bool,
@@ -143,7 +143,10 @@ impl LiveState {
             inner.release(account, ids.iter().copied());
         }
         for (account, id) in &effects.released_bases {
-            inner.account(account).base_claims.remove(id);
+            inner.account(account).bases.release(*id);
+        }
+        for account in &effects.unread {
+            inner.account(account).bases.record_commit();
         }
         for id in &effects.settled_fetches {
             inner.fetch_claims.remove(id);
@@ -254,17 +257,13 @@ impl LiveState {
         self.lock().account(account).claims.keys().copied().collect()
     }
 
-    /// The events of an account whose bases are being read.
-    pub(super) fn base_claims(&self, account: &AccountName) -> HashSet<i64> {
-        self.lock().account(account).base_claims.clone()
-    }
-
-    pub(super) fn claim_base(&self, account: &AccountName, id: i64) {
-        self.lock().account(account).base_claims.insert(id);
-    }
-
-    pub(super) fn release_base(&self, account: &AccountName, id: i64) {
-        self.lock().account(account).base_claims.remove(&id);
+    /// Works on the queue of an account's events that wait for their bases.
+    pub(super) fn bases<T>(
+        &self,
+        account: &AccountName,
+        work: impl FnOnce(&mut BaseQueue) -> T,
+    ) -> T {
+        work(&mut self.lock().account(account).bases)
     }
 
     /// Whether a batch has claimed this event.

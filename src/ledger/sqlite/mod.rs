@@ -19,6 +19,7 @@
 
 mod accept;
 mod backup;
+mod base_queue;
 mod base_reads;
 mod bodies;
 mod checkpoint;
@@ -27,6 +28,7 @@ mod contract;
 mod disk_errors;
 mod disk_space;
 mod erase;
+mod event_columns;
 mod event_detail;
 mod event_rows;
 mod events;
@@ -42,6 +44,7 @@ mod open;
 mod prune;
 mod read;
 mod rebuild;
+mod receipt_numbers;
 mod receipts;
 mod redrive;
 mod repetitions;

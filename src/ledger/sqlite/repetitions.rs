@@ -101,7 +101,7 @@ pub(super) fn revive(
     // A key that is a delivery's id may come with another body.
     let adds_body = !has_body && !receipt.body.is_empty();
     let place = adds_body.then(|| tx.segment.push(&receipt.body));
-    let number: i64 = tx.connection.value("SELECT max(seq) + 1 FROM receipts", ())?;
+    let number = tx.numbers.next();
     tx.connection.run(
         "UPDATE receipts SET seq = ?2, event_type = ?3, outcome = ?4, reason = ?5,
              received_at = ?6, headers = ?7, lasting = ?8, body_id = coalesce(?9, body_id),

@@ -6,6 +6,7 @@ use rusqlite::{Connection, TransactionBehavior};
 
 use super::event_rows;
 use super::open::{self, OpenError};
+use super::receipt_numbers::ReceiptNumbers;
 use super::side_effects::SideEffects;
 use super::statements::Statements as _;
 use super::store_lock::StoreLock;
@@ -37,12 +38,7 @@ pub(super) fn restore_copy(connection: &mut Connection, now: Millis) -> Result<(
         connection.value("SELECT copied_at FROM store WHERE id = 0", ())?;
     let Some(copied_at) = copied_at else { return Ok(()) };
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    let last: i64 = transaction.value(
-        "SELECT max(coalesce((SELECT max(seq) FROM receipts), 0), last_receipt) FROM store
-         WHERE id = 0",
-        (),
-    )?;
-    let last = u64::try_from(last).unwrap_or(0);
+    let last = u64::try_from(ReceiptNumbers::after(&transaction)?.last()).unwrap_or(0);
     let ids: Vec<i64> =
         transaction.all("SELECT id FROM events ORDER BY id", (), |row| row.get(0))?;
     let mut effects = SideEffects::default();

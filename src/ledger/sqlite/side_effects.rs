@@ -25,6 +25,8 @@ pub(super) struct SideEffects {
     pub(super) settled_fetches: Vec<i64>,
     /// Accounts that have something to do.
     pub(super) woken: BTreeSet<AccountName>,
+    /// Accounts of which an event waits for its base.
+    pub(super) unread: BTreeSet<AccountName>,
     pub(super) fetches: BTreeMap<SourceName, FetchCounts>,
     /// Webinars that could not be folded and were passed by.
     pub(super) passed_by: usize,
@@ -53,6 +55,12 @@ impl SideEffects {
         }
     }
 
+    /// Notes that an event of the account waits for its base.
+    pub(super) fn wait_for_base(&mut self, account: &AccountName) {
+        self.unread.insert(account.clone());
+        self.woken.insert(account.clone());
+    }
+
     /// The change of a source's queue of fetches.
     pub(super) fn fetch_counts(&mut self, source: &SourceName) -> &mut FetchCounts {
         self.fetches.entry(source.clone()).or_default()
@@ -67,6 +75,7 @@ impl SideEffects {
         self.released_bases.append(&mut other.released_bases);
         self.settled_fetches.append(&mut other.settled_fetches);
         self.woken.append(&mut other.woken);
+        self.unread.append(&mut other.unread);
         self.passed_by += other.passed_by;
         for (source, queue) in other.fetches {
             self.fetches.entry(source).or_default().absorb(&queue);

@@ -4,6 +4,7 @@ use rusqlite::{Connection, Error};
 
 use super::bodies::Segment;
 use super::live_state::LiveState;
+use super::receipt_numbers::ReceiptNumbers;
 use super::side_effects::SideEffects;
 use super::statements::Statements as _;
 use crate::event::{Millis, NO_TIMERS};
@@ -29,6 +30,7 @@ pub(super) struct WriteTx<'a> {
     /// Whether nothing may be deleted for its age or completed by time alone.
     pub(super) is_clock_doubted: bool,
     pub(super) segment: &'a mut Segment,
+    pub(super) numbers: &'a mut ReceiptNumbers,
     pub(super) effects: SideEffects,
     /// Steps that the users' expressions have taken.
     pub(super) steps: usize,

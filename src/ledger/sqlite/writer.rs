@@ -17,6 +17,7 @@ use super::disk_space::DiskSpace;
 use super::job::{Job, JobAnswer, JobKind};
 use super::live_state::LiveState;
 use super::open::OpenError;
+use super::receipt_numbers::ReceiptNumbers;
 use super::side_effects::SideEffects;
 use super::statements::Statements as _;
 use super::store_lock::StoreLock;
@@ -50,6 +51,7 @@ pub(super) struct Writer {
     settings: Settings,
     live: Arc<LiveState>,
     segment: Segment,
+    numbers: ReceiptNumbers,
     last_write: LastWrite,
     steps: ClockSteps,
     /// The steps of the clock that the stored waits have not followed yet.
@@ -77,6 +79,7 @@ impl Writer {
         };
         Ok(Self {
             segment: Segment::after(&connection)?,
+            numbers: ReceiptNumbers::after(&connection)?,
             connection,
             checkpointer,
             space,
@@ -147,6 +150,7 @@ impl Writer {
             dated_now: self.settings.clock.dated_now(),
             is_clock_doubted: self.settings.clock.is_doubted(),
             segment: &mut self.segment,
+            numbers: &mut self.numbers,
             effects: SideEffects::default(),
             steps: 0,
         };

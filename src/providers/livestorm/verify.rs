@@ -53,8 +53,12 @@ impl SignatureScheme for LivestormScheme {
         header.split(|byte| *byte == b',').next().map(<[u8]>::to_vec)
     }
 
-    fn signed_at(&self, request: &Inbound<'_, Verified>) -> Option<Millis> {
-        parse_signed_time(&self.signed_time(request)?)
+    fn signed_at(
+        &self,
+        _request: &Inbound<'_, Verified>,
+        written: Option<&[u8]>,
+    ) -> Option<Millis> {
+        parse_signed_time(written?)
     }
 }
 

@@ -72,7 +72,11 @@ impl SignatureScheme for LumaScheme {
         }
     }
 
-    fn signed_at(&self, request: &Inbound<'_, Verified>) -> Option<Millis> {
+    fn signed_at(
+        &self,
+        request: &Inbound<'_, Verified>,
+        _written: Option<&[u8]>,
+    ) -> Option<Millis> {
         self.sent_at(request.headers)
     }
 

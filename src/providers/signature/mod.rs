@@ -58,10 +58,14 @@ pub trait SignatureScheme: Send + Sync {
         None
     }
 
-    /// The signed time of a verified request; none where no time is signed. It may differ from our clock's.
-    fn signed_at(&self, request: &Inbound<'_, Verified>) -> Option<Millis> {
-        let seconds = self.signed_time(request).filter(|_| self.signs_time())?;
-        hmac::parse_unix_seconds(&seconds)
+    /// The signed time of a verified request, whose [`signed_time`](Self::signed_time) is `written`; none where no time is
+    /// signed. It may differ from our clock's.
+    fn signed_at(
+        &self,
+        _request: &Inbound<'_, Verified>,
+        written: Option<&[u8]>,
+    ) -> Option<Millis> {
+        hmac::parse_unix_seconds(written.filter(|_| self.signs_time())?)
     }
 
     /// The error in a secret of the source, as the rest of a sentence that begins with its key.

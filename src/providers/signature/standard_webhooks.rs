@@ -80,7 +80,11 @@ impl SignatureScheme for StandardWebhooks {
         Ok(SignedRequest::with_headers(request, headers))
     }
 
-    fn signed_at(&self, request: &Inbound<'_, Verified>) -> Option<Millis> {
+    fn signed_at(
+        &self,
+        request: &Inbound<'_, Verified>,
+        _written: Option<&[u8]>,
+    ) -> Option<Millis> {
         let name = header_names(request.headers)?.timestamp;
         hmac::parse_unix_seconds(request.headers.lookup(name).exactly_one().ok()?)
     }
