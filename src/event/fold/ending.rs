@@ -36,6 +36,17 @@ impl PresentStart {
     fn supersedes(&self, told_at: Millis) -> bool {
         self.value > told_at && self.since > told_at
     }
+
+    /// Whether what ended then was a rehearsal: it was over before the start.
+    fn is_after_end(&self, ended_at: Millis) -> bool {
+        ended_at.plus(GRACE) < self.value
+    }
+
+    /// Whether the run, which ended, was a rehearsal.
+    pub(super) fn is_after(&self, webinar: &Webinar, run: &WebinarRun) -> bool {
+        let reported = || webinar.told_at(run.stamp, run.receipt);
+        self.is_after_end(run.ended_at.unwrap_or_else(reported))
+    }
 }
 
 /// The outcome of an event's runs.
@@ -51,6 +62,16 @@ pub(super) struct RunOutcome {
     ended_at: Option<Millis>,
 }
 
+/// A run that counts.
+struct CountedRun {
+    /// Whether it is over.
+    is_over: Resolved<bool>,
+    /// When it was over, if it is.
+    ended_at: Option<Millis>,
+    /// Its actual end, if that was reported.
+    actual_end: Option<Millis>,
+}
+
 /// The outcome of some runs, oldest first, of an event with that start.
 ///
 /// A run that ended before the start was a rehearsal. After a run that counted, one that begins more than half a day
@@ -60,36 +81,37 @@ pub(super) fn resolve_runs(
     runs: &[&WebinarRun],
     start: Option<PresentStart>,
 ) -> RunOutcome {
-    let mut outcome = RunOutcome::default();
+    let mut counted: Vec<CountedRun> = Vec::new();
+    let last_end = |counted: &[CountedRun]| counted.iter().rev().find_map(|run| run.ended_at);
     for run in runs {
         let WebinarRun { stamp, receipt, started_at, ended_at, .. } = **run;
         let told_at = webinar.told_at(stamp, receipt);
         let is_over = run.phase == RunPhase::Ended;
-        let end = ended_at.unwrap_or(told_at);
-        let began = started_at.unwrap_or(if is_over { end } else { told_at });
-        if outcome.ended_at.is_some_and(|before| began > before.plus(MATCHING_SPAN)) {
+        let end = is_over.then(|| ended_at.unwrap_or(told_at));
+        let began = started_at.or(end).unwrap_or(told_at);
+        if last_end(&counted).is_some_and(|before| began > before.plus(MATCHING_SPAN)) {
             continue;
         }
-        let was_rehearsal = is_over && start.is_some_and(|start| end.plus(GRACE) < start.value);
-        if was_rehearsal {
+        if is_over && start.is_some_and(|start| start.is_after(webinar, run)) {
+            // With a rehearsal its beginning is forgotten.
+            counted.pop_if(|last| last.ended_at.is_none());
             continue;
         }
-        let counted = Resolved {
-            value: is_over,
-            stamp,
-            receipt,
+        counted.push(CountedRun {
             // Runs name no occurrence, so their writes are for the whole webinar.
-            of_occurrence: false,
-        };
-        outcome.is_over = Some(counted);
-        outcome.has_begun = !is_over;
-        outcome.actual_end = None;
-        if counted.value {
-            outcome.ended_at = Some(end);
-            outcome.actual_end = ended_at.map(|end| counted.with(EndTime::At(end)));
-        }
+            is_over: Resolved { value: is_over, stamp, receipt, of_occurrence: false },
+            ended_at: end,
+            actual_end: ended_at.filter(|_| is_over),
+        });
     }
-    outcome
+    let ended_at = last_end(&counted);
+    let Some(last) = counted.pop() else { return RunOutcome::default() };
+    RunOutcome {
+        is_over: Some(last.is_over),
+        actual_end: last.actual_end.map(|end| last.is_over.with(EndTime::At(end))),
+        has_begun: last.ended_at.is_none(),
+        ended_at,
+    }
 }
 
 /// Whether the event is completed: the newest report of it, and the first of its unbroken row. A completion of an
@@ -126,6 +148,42 @@ pub(super) fn does_completion_count(
 ) -> bool {
     let told_at = webinar.told_at(over.stamp, over.receipt);
     !start.is_some_and(|start| start.supersedes(told_at))
+}
+
+/// Whether a program is completed: all known sessions that are not cancelled have ended, and the last of them reaches
+/// the last half day of the event. A session of a later day may not be known yet. A session that ended before its start,
+/// or before that of the event where its own is unknown, was rehearsed.
+pub(super) fn resolve_program_completed(
+    webinar: &Webinar,
+    one_session: bool,
+    start: Option<PresentStart>,
+) -> Option<Resolved<bool>> {
+    let ended = |own: &Registers| {
+        let completed = own.completed.as_ref().map(resolve_occurrence)?;
+        let completed = completed.with(*completed.value);
+        let ended_at = webinar.told_at(completed.stamp, completed.receipt);
+        let start = PresentStart::from_registers(webinar, own).or(start);
+        let was_rehearsal = start.is_some_and(|start| start.is_after_end(ended_at));
+        Some(completed).filter(|completed| completed.value && !was_rehearsal)
+    };
+    let live = || {
+        webinar.occurrences.values().filter(|own| !own.cancelled.as_ref().is_some_and(|r| r.value))
+    };
+    if one_session {
+        return live().filter_map(ended).max_by_key(|completed| completed.stamp);
+    }
+    let all: Option<Vec<Resolved<bool>>> = live().map(ended).collect();
+    let last = all?.into_iter().max_by_key(|completed| completed.stamp)?;
+    let end_of = |registers: &Registers| {
+        let start = registers.start.as_ref().map(|start| start.value);
+        registers.end.as_ref().and_then(|end| end.value.for_start(start))
+    };
+    let planned_end = end_of(&webinar.whole);
+    let last_end = live().filter_map(end_of).max();
+    match (planned_end, last_end) {
+        (Some(planned), Some(reached)) if reached.plus(MATCHING_SPAN) < planned => None,
+        _ => Some(last),
+    }
 }
 
 /// The end that decides whether a cancellation came too late: that of the last run that counts, else the planned end or

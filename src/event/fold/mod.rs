@@ -22,7 +22,7 @@ use crate::expression::StepBudget;
 pub(super) use ending::LONGEST;
 use ending::{
     PresentStart, RunOutcome, does_completion_count, effective_cancellation, end_that_counts,
-    resolve_completed, resolve_runs,
+    resolve_completed, resolve_program_completed, resolve_runs,
 };
 pub use field_origin::FieldOrigin;
 pub use folded::{EventFlags, FoldedEvent};
@@ -30,8 +30,8 @@ pub use held_event::{HeldEvent, HeldEvents};
 pub(super) use resolve::occurrence_cancelled_since;
 use resolve::{
     Candidate, Resolved, are_times_known, latest, nearest_occurrence, newest_valid_end,
-    public_runs, resolve_occurrence, resolve_occurrence_cancelled, resolve_program_completed,
-    resolve_whole, resolve_whole_cancelled,
+    public_runs, resolve_occurrence, resolve_occurrence_cancelled, resolve_whole,
+    resolve_whole_cancelled,
 };
 use view::EventView;
 
@@ -147,7 +147,9 @@ fn whole_view<'a>(webinar: &'a Webinar, id: &WebinarId, superseded: bool) -> Eve
         Some(Shape::Timeless | Shape::Series | Shape::Program { .. }) => RunOutcome::default(),
     };
     let program = match shape {
-        Some(Shape::Program { one_session }) => resolve_program_completed(webinar, one_session),
+        Some(Shape::Program { one_session }) => {
+            resolve_program_completed(webinar, one_session, present)
+        }
         Some(Shape::Single | Shape::Series | Shape::Timeless) | None => None,
     };
     let program = program.filter(|over| does_completion_count(webinar, *over, present));
@@ -191,15 +193,7 @@ fn copied<T: Copy>(resolved: Resolved<&T>) -> Resolved<T> {
 
 /// The events of all occurrences.
 fn occurrence_views<'a>(webinar: &'a Webinar, series: &WebinarId) -> Vec<EventView<'a>> {
-    let candidates: Vec<Candidate<'_>> = webinar
-        .occurrences
-        .iter()
-        .map(|(id, own)| Candidate {
-            id,
-            own,
-            cancelled: resolve_occurrence_cancelled(webinar, id, own),
-        })
-        .collect();
+    let candidates = candidates(webinar);
     let mut runs: BTreeMap<&OccurrenceId, Vec<&WebinarRun>> = BTreeMap::new();
     for run in &webinar.sessions {
         if let Some(id) = nearest_occurrence(webinar, &candidates, run) {
@@ -213,6 +207,16 @@ fn occurrence_views<'a>(webinar: &'a Webinar, series: &WebinarId) -> Vec<EventVi
             occurrence_view(webinar, series, candidate, runs)
         })
         .collect()
+}
+
+/// All occurrences, with whether each is cancelled.
+fn candidates(webinar: &Webinar) -> Vec<Candidate<'_>> {
+    let all = webinar.occurrences.iter().map(|(id, own)| Candidate {
+        id,
+        own,
+        cancelled: resolve_occurrence_cancelled(webinar, id, own),
+    });
+    all.collect()
 }
 
 /// The event of one occurrence: its own registers over those of the whole series.

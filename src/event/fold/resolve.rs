@@ -209,36 +209,6 @@ pub(super) fn nearest_occurrence<'a>(
         .map(|(_, id)| id)
 }
 
-/// Whether a program is completed: all known sessions that are not cancelled have ended, and the last of them reaches
-/// the last half day of the event. A session of a later day may not be known yet.
-pub(super) fn resolve_program_completed(
-    webinar: &Webinar,
-    one_session: bool,
-) -> Option<Resolved<bool>> {
-    fn ended(own: &Registers) -> Option<Resolved<bool>> {
-        let completed = own.completed.as_ref().map(resolve_occurrence)?;
-        Some(completed.with(*completed.value)).filter(|completed| completed.value)
-    }
-    let live = || {
-        webinar.occurrences.values().filter(|own| !own.cancelled.as_ref().is_some_and(|r| r.value))
-    };
-    if one_session {
-        return live().filter_map(ended).max_by_key(|completed| completed.stamp);
-    }
-    let all: Option<Vec<Resolved<bool>>> = live().map(ended).collect();
-    let last = all?.into_iter().max_by_key(|completed| completed.stamp)?;
-    let end_of = |registers: &Registers| {
-        let start = registers.start.as_ref().map(|start| start.value);
-        registers.end.as_ref().and_then(|end| end.value.for_start(start))
-    };
-    let planned_end = end_of(&webinar.whole);
-    let last_end = live().filter_map(end_of).max();
-    match (planned_end, last_end) {
-        (Some(planned), Some(reached)) if reached.plus(MATCHING_SPAN) < planned => None,
-        _ => Some(last),
-    }
-}
-
 /// Whether an occurrence's times are known: not if the recurrence changed, without a list, after they were reported. Any
 /// list that the platform was asked for after that change arrived makes them known again.
 pub(super) fn are_times_known(webinar: &Webinar, own: &Registers) -> bool {

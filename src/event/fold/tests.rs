@@ -39,6 +39,7 @@ fn policy() -> Policy {
 }
 
 /// A webinar that receives changes, each some hours before or after its start.
+#[derive(Clone)]
 struct TestWebinar {
     state: Webinar,
     count: u16,

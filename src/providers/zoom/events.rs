@@ -59,7 +59,9 @@ pub(super) fn read_session(text: &str, kind: ChangeKind) -> Result<PayloadConten
         ChangeKind::Created | ChangeKind::Updated | ChangeKind::Recovered | ChangeKind::Started => {
             let (start, end) = read_times(object, &mut reader);
             let name = reader.read("name", object.name, lenient::non_empty_text);
-            WebinarFields { name, start, end, cancelled: Some(false), ..WebinarFields::default() }
+            // An update does not say whether the session takes place.
+            let cancelled = kind.cancelled();
+            WebinarFields { name, start, end, cancelled, ..WebinarFields::default() }
         }
     };
     change.occurrences = vec![OccurrenceChange { id, fields }];

@@ -120,37 +120,70 @@ async fn zoom_event_lifecycle_is_delivered() {
     assert!(setting.event("conf").input.event_cancelled);
 }
 
+/// An event, and sessions of it, of these minutes ago.
+fn held(object: Value, from: i64, to: i64) -> Value {
+    let times = json!({ "start_time": ago(from).to_string(), "end_time": ago(to).to_string() });
+    with(object, times)
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn zoom_event_is_completed_with_its_last_session() {
     let setting = Setting::new("");
     let bridge = setting.start();
     let zoom = Zoom::to(&bridge);
-    let (morning, afternoon) = (session("conf", "a", 0, 200), session("conf", "b", 240, 480));
+    let published = |minutes: i64, id: &str, name: &str, kind: &str| {
+        let object = held(conference(id, name, kind), 500, 20);
+        webhook("zoom_events.event_published", ago(minutes).get(), object)
+    };
+    let talk = held(session("one", "a", 0, 0), 500, 20);
+    let session = |event: &str, minutes: i64, id: &str, from: i64, to: i64| {
+        let object = held(session("conf", id, 0, 0), from, to);
+        webhook(&format!("zoom_events.session_{event}"), ago(minutes).get(), object)
+    };
     zoom.story([
-        webhook(
-            "zoom_events.event_published",
-            ago(60).get(),
-            conference("conf", "Makers' day", "CONFERENCE"),
-        ),
-        webhook("zoom_events.session_created", ago(59).get(), morning.clone()),
-        webhook("zoom_events.session_created", ago(58).get(), afternoon.clone()),
-        webhook("zoom_events.session_ended", ago(30).get(), morning),
-        webhook(
-            "zoom_events.event_published",
-            ago(57).get(),
-            conference("one", "A talk", "SIMPLE_EVENT"),
-        ),
+        published(600, "conf", "Makers' day", "CONFERENCE"),
+        session("created", 599, "a", 500, 300),
+        session("created", 598, "b", 260, 20),
+        session("ended", 300, "a", 500, 300),
+        published(597, "one", "A talk", "SIMPLE_EVENT"),
     ])
     .await;
     bridge.settled().await;
     assert!(!setting.event("conf").input.event_completed, "another session is upcoming");
     zoom.story([
-        webhook("zoom_events.session_ended", ago(20).get(), afternoon),
-        webhook("zoom_events.session_ended", ago(20).get(), session("one", "a", 0, 480)),
+        session("ended", 20, "b", 260, 20),
+        webhook("zoom_events.session_ended", ago(20).get(), talk),
     ])
     .await;
     bridge.settled().await;
     assert!(setting.event("conf").input.event_completed);
     assert!(setting.event("one").input.event_completed);
     assert_eq!(setting.held().len(), 2, "sessions do not become events");
+}
+
+/// M15, A3b: a session that ended before its start was a rehearsal. M13: an update takes back no deletion.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn zoom_event_waits_for_no_deleted_session_and_not_for_a_rehearsal() {
+    let setting = Setting::new("");
+    let bridge = setting.start();
+    let zoom = Zoom::to(&bridge);
+    let event = held(conference("conf", "Makers' day", "CONFERENCE"), 500, 20);
+    let session = |event: &str, minutes: i64, id: &str, from: i64, to: i64| {
+        let object = held(session("conf", id, 0, 0), from, to);
+        webhook(&format!("zoom_events.session_{event}"), ago(minutes).get(), object)
+    };
+    zoom.story([
+        webhook("zoom_events.event_published", ago(900).get(), event),
+        session("created", 899, "a", 500, 20),
+        session("created", 898, "b", 500, 20),
+        session("ended", 800, "a", 810, 800),
+        session("deleted", 790, "b", 500, 20),
+        session("updated", 780, "b", 500, 30),
+    ])
+    .await;
+    bridge.settled().await;
+    assert!(!setting.event("conf").input.event_completed, "it was rehearsed");
+    zoom.story([session("ended", 20, "a", 500, 20)]).await;
+    bridge.settled().await;
+    assert!(setting.event("conf").input.event_completed, "the other session was deleted");
 }

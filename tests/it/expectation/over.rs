@@ -88,7 +88,12 @@ fn runs(said: &Said<'_>, id: Option<&OccurrenceId>, times: &Times) -> Vec<Statem
         let before = counting.iter().rev().find_map(|run| run.value.ended);
         let is_rehearsal =
             ended.zip(times.start).is_some_and(|(ended, start)| later(ended, MINUTE) < start);
-        if is_rehearsal || before.is_some_and(|before| began > later(before, HALF_A_DAY)) {
+        if before.is_some_and(|before| began > later(before, HALF_A_DAY)) {
+            continue;
+        }
+        if is_rehearsal {
+            // What began then was the rehearsal.
+            counting.pop_if(|last| last.value.ended.is_none());
             continue;
         }
         let value = Run { ended, told_end: ended_at.filter(|_| is_ended) };
@@ -142,15 +147,23 @@ fn completions(said: &Said<'_>, id: Option<&OccurrenceId>, times: &Times) -> Vec
 }
 
 /// Whether an event of several sessions is over: all that take place have ended, and the last reaches the last half day.
+/// What ended before its start was a rehearsal (M15).
 fn program(said: &Said<'_>, one_session: bool, times: &Times) -> Option<Statement<bool>> {
     let last = |id: &OccurrenceId, of: fn(&WebinarFields) -> Option<bool>| {
         said.statements(|change| of(own_fields(change, id)?)).last().copied()
     };
     let mut live = said.occurrences();
     live.retain(|id| !last(id, |fields| fields.cancelled).is_some_and(|off| off.value));
+    let start_of = |id: &OccurrenceId| {
+        let own = said.statements(|change| own_fields(change, id)?.start);
+        own.last().map(|start| start.value).or(times.start)
+    };
+    let is_held = |id: &OccurrenceId, over: &Statement<bool>| {
+        over.value && start_of(id).is_none_or(|start| later(over.said_at, MINUTE) >= start)
+    };
     let ended: Vec<Option<Statement<bool>>> = live
         .iter()
-        .map(|id| last(id, |fields| fields.completed).filter(|over| over.value))
+        .map(|id| last(id, |fields| fields.completed).filter(|over| is_held(id, over)))
         .collect();
     let newest = ended.iter().flatten().max_by_key(|over| over.place).copied()?;
     if one_session {

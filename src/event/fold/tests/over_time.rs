@@ -45,8 +45,39 @@ fn rehearsal_completes_nothing_and_hides_no_cancellation() {
     webinar.run(began + HOUR / 6, RunPhase::Ended, began, Some(began + HOUR / 6));
     assert!(!webinar.input().event_completed);
     assert_eq!(webinar.input().end_date_time, Some(at(HOUR)), "the planned end");
+    let later = webinar.fold_with(&policy(), 3 * DAY).remove("7").expect("one");
+    assert!(!later.flags.completed, "M18: nothing but the rehearsal began");
     webinar.cancel(-4 * HOUR, None, true);
     assert!(webinar.input().event_cancelled && !webinar.input().event_completed);
+}
+
+/// M15, A3b: an event of sessions. A session that was opened and ended five hours before its start was a rehearsal.
+#[test]
+fn rehearsed_session_completes_no_program() {
+    let session = |webinar: &mut TestWebinar, when: i64, start: Option<i64>, over: Option<bool>| {
+        let fields =
+            WebinarFields { start: start.map(at), completed: over, ..WebinarFields::default() };
+        webinar.report(when, |change| {
+            change.occurrences =
+                vec![OccurrenceChange { id: parse_id("a"), fields: fields.clone() }];
+        });
+    };
+    for (one_session, start) in [(true, Some(0)), (false, Some(0)), (true, None), (false, None)] {
+        let mut webinar = TestWebinar::single();
+        webinar.report(-5 * DAY, |change| change.shape = Some(Shape::Program { one_session }));
+        session(&mut webinar, -4 * DAY, start, None);
+        session(&mut webinar, -5 * HOUR, None, Some(true));
+        assert_eq!(webinar.completed(), [""; 0], "{one_session}, {start:?}");
+        // A cancellation after the rehearsal counts.
+        let mut called_off = webinar.clone();
+        called_off.cancel(-4 * HOUR, None, true);
+        assert_eq!((called_off.cancelled().len(), called_off.completed().len()), (1, 0));
+        session(&mut webinar, HOUR, None, Some(true));
+        assert_eq!(webinar.completed(), ["7"], "{one_session}, {start:?}");
+        // It was held and is planned anew.
+        session(&mut webinar, DAY, Some(30 * DAY), None);
+        assert_eq!(webinar.completed(), [""; 0], "{one_session}, {start:?}");
+    }
 }
 
 /// M15, A3: held, planned anew for next month, called off before that.
