@@ -18,6 +18,7 @@ pub struct FetchRequest {
 pub enum FetchCondition {
     /// Always: the webhook holds less than the platform knows.
     Always,
-    /// If the merged webinar has no event, or an incomplete one.
-    IfIncomplete,
+    /// If the merged webinar has no event or an incomplete one, or if only the platform knows whether and when it takes
+    /// place ([`super::is_uncertain()`]).
+    IfUncertain,
 }

@@ -59,7 +59,7 @@ pub use event_state_counts::EventStateCounts;
 pub use fetch_request::{FetchCondition, FetchRequest};
 pub use fold::{
     EventFlags, FieldOrigin, FoldedEvent, HeldEvent, HeldEvents, NO_TIMERS, field_origins, fold,
-    fold_lazily, fold_with_bases,
+    fold_lazily, fold_with_bases, is_uncertain,
 };
 pub use gap::Gap;
 pub use hubspot_refusal::HubspotRefusal;

@@ -192,7 +192,7 @@ impl<'a> FetchedAnswers<'a> {
         serde_json::to_vec(self).expect("ids, a time and JSON can be written as JSON")
     }
 
-    /// The change that states whether the platform has a webinar, for platforms without a webhook about its deletion.
+    /// The change that states whether the platform has a webinar: no webhook reports its deletion, or that was lost.
     ///
     /// It is an observation of the moment of the request: a later one takes it back, and it takes back no cancellation.
     #[must_use]

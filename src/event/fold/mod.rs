@@ -12,7 +12,7 @@ mod view;
 use std::collections::BTreeMap;
 
 use super::base::{EventBases, overlay};
-use super::change::{EndTime, Shape};
+use super::change::{EndTime, RunPhase, Shape};
 use super::computed::step_budget;
 use super::id::{ExternalAccountId, ExternalEventId, OccurrenceId, WebinarId};
 use super::policy::{Policy, RecurringMode};
@@ -99,6 +99,30 @@ pub fn field_origins(
     let mut views = build_views(webinar, id, policy.recurring).into_iter();
     let view = views.find(|view| view.id == *event);
     view.map(|view| view.field_origins(&webinar.origins, policy, now)).unwrap_or_default()
+}
+
+/// Whether only the platform knows if and when the webinar takes place: its API did not have it and something is reported
+/// of it, or its last run ended before the start.
+#[must_use]
+pub fn is_uncertain(webinar: &Webinar) -> bool {
+    webinar.whole.absent.as_ref().is_some_and(|absent| absent.value) || ended_early(webinar)
+}
+
+/// Whether the last run ended before the start that it belongs to, or belongs to no occurrence: it was a rehearsal, or the
+/// start moved and nothing reported it.
+fn ended_early(webinar: &Webinar) -> bool {
+    let last = public_runs(webinar.sessions.iter()).pop();
+    let Some(run) = last.filter(|run| run.phase == RunPhase::Ended) else { return false };
+    let registers = match webinar.shape.as_ref().map(|shape| shape.value) {
+        Some(Shape::Single) | None => &webinar.whole,
+        Some(Shape::Series) => match nearest_occurrence(webinar, &candidates(webinar), run) {
+            Some(id) => &webinar.occurrences[id],
+            None => return true,
+        },
+        Some(Shape::Timeless | Shape::Program { .. }) => return false,
+    };
+    PresentStart::from_registers(webinar, registers)
+        .is_some_and(|start| start.is_after(webinar, run))
 }
 
 /// The resolved values of all events, before policy and expressions.

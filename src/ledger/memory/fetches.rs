@@ -8,7 +8,7 @@ use tokio::sync::Notify;
 
 use super::transaction::Transaction;
 use super::{MemoryLedger, browse, merge};
-use crate::event::{FetchRequest, Millis, SourceName, WebinarId};
+use crate::event::{FetchRequest, Millis, SourceName, WebinarId, is_uncertain};
 use crate::ledger::rules::fetch::{
     ABSENCE_SPAN, FetchRequester, FetchRow, SourceFacts, due_later, due_since, is_claim_valid,
     is_coming, is_fetch_needed, redrive_fetch, request_fetch, review_outcome, settle_fetch,
@@ -229,7 +229,9 @@ pub(super) fn request(
         let events = key.iter().flat_map(|key| tx.state.events_of(key));
         let states: Vec<EventState> =
             events.map(|(_, event)| state_for_fetch(event.row.state, &event.row.gaps)).collect();
-        if is_fetch_needed(request.condition, &states) {
+        let webinar = key.iter().find_map(|key| tx.state.webinars.get(key));
+        let is_uncertain = webinar.is_some_and(|row| is_uncertain(&row.webinar));
+        if is_fetch_needed(request.condition, &states, is_uncertain) {
             enqueue(tx, source, request, by, at);
             requested += 1;
         }

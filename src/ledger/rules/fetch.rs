@@ -96,13 +96,18 @@ pub fn state_for_fetch(state: EventState, gaps: &[Gap]) -> EventState {
     if gaps == [Gap::BaseUnread] { EventState::Pending } else { state }
 }
 
-/// Whether a request of that condition is to be fulfilled, for a webinar with events in these states.
+/// Whether a request of that condition is to be fulfilled, for a webinar with events in these states that
+/// [is uncertain](crate::event::is_uncertain) or not.
 #[must_use]
-pub fn is_fetch_needed(condition: FetchCondition, events: &[EventState]) -> bool {
+pub fn is_fetch_needed(
+    condition: FetchCondition,
+    events: &[EventState],
+    is_uncertain: bool,
+) -> bool {
     match condition {
         FetchCondition::Always => true,
-        FetchCondition::IfIncomplete => {
-            events.is_empty() || events.contains(&EventState::Incomplete)
+        FetchCondition::IfUncertain => {
+            is_uncertain || events.is_empty() || events.contains(&EventState::Incomplete)
         }
     }
 }

@@ -2,12 +2,12 @@
 
 use rusqlite::{Connection, Row};
 
-use super::accept;
 use super::statements::{Statements as _, sql_count};
 use super::transaction::{ReadTx, WriteTx};
 use super::values::{Json, TimeOrZero};
+use super::{accept, webinars};
 use crate::event::{
-    ExternalAccountId, FetchCondition, FetchRequest, Gap, Millis, Policy, SourceName,
+    ExternalAccountId, FetchCondition, FetchRequest, Gap, Millis, Policy, SourceName, is_uncertain,
 };
 use crate::ledger::rules::fetch::{
     ABSENCE_SPAN, FetchFailure, FetchRequester, FetchRow, SourceFacts, due_since, is_fetch_needed,
@@ -33,11 +33,14 @@ pub(super) fn request(
     let Some(policy) = tx.policies.get(source) else { return Ok(0) };
     let mut requested = 0;
     for request in requests {
-        let events = match request.condition {
-            FetchCondition::Always => Vec::new(),
-            FetchCondition::IfIncomplete => event_states(tx.connection, policy, request)?,
+        let (events, is_uncertain) = match request.condition {
+            FetchCondition::Always => (Vec::new(), false),
+            FetchCondition::IfUncertain => (
+                event_states(tx.connection, policy, request)?,
+                is_webinar_uncertain(tx.connection, policy, request)?,
+            ),
         };
-        if is_fetch_needed(request.condition, &events) {
+        if is_fetch_needed(request.condition, &events, is_uncertain) {
             enqueue(tx, source, request, by, at)?;
             requested += 1;
         }
@@ -64,6 +67,19 @@ fn event_states(
             Ok(state_for_fetch(row.get(0)?, &gaps))
         },
     )
+}
+
+/// Whether only the platform knows if and when the webinar takes place.
+fn is_webinar_uncertain(
+    connection: &Connection,
+    policy: &Policy,
+    request: &FetchRequest,
+) -> Result<bool, LedgerError> {
+    let Ok(key) = WebinarKey::new(policy, request.account.as_ref(), &request.webinar) else {
+        return Ok(false);
+    };
+    let found = webinars::find(connection, &key)?;
+    Ok(found.is_some_and(|found| is_uncertain(&found.webinar)))
 }
 
 fn enqueue(

@@ -44,6 +44,7 @@ pub(super) struct ZoomApi {
     account: ExternalAccountId,
     /// Users, by id or e-mail address, for `backfill` to list the webinars of.
     users: Vec<String>,
+    gone_means_cancelled: bool,
     access: PlatformAccess,
 }
 
@@ -57,6 +58,7 @@ impl ZoomApi {
         let base_url = url_or(options, "base_url", "https://api.zoom.us");
         let token_url = url_or(options, "token_url", "https://zoom.us/oauth/token");
         let users = options.texts("users").unwrap_or_default();
+        let gone_means_cancelled = options.flag("gone_is_cancelled").unwrap_or(true);
         let rate_limit = rate_limit_or(options, DEFAULT_RATE_LIMIT);
         let account = match ExternalAccountId::parse(account?) {
             Ok(account) => account,
@@ -77,7 +79,7 @@ impl ZoomApi {
         };
         let headers = vec![("accept", "application/json".to_owned())];
         let access = PlatformAccess { credentials, headers, rate_limit };
-        Some(Self { base_url, account, users, access })
+        Some(Self { base_url, account, users, gone_means_cancelled, access })
     }
 
     /// The fetch that completes this change, if it needs one.
@@ -101,11 +103,11 @@ impl ZoomApi {
             ZoomWebinarAction::Updated
             | ZoomWebinarAction::Recovered
             | ZoomWebinarAction::Started
-            | ZoomWebinarAction::Ended => FetchCondition::IfIncomplete,
+            | ZoomWebinarAction::Ended => FetchCondition::IfUncertain,
             // The API answers 404 for a webinar in the trash. After a single occurrence was deleted, the rest may be
             // unknown.
             ZoomWebinarAction::Deleted if change.whole.cancelled.is_none() => {
-                FetchCondition::IfIncomplete
+                FetchCondition::IfUncertain
             }
             ZoomWebinarAction::Deleted | ZoomWebinarAction::ConvertedToMeeting => return None,
         };
@@ -155,6 +157,10 @@ impl PlatformApi for ZoomApi {
         let host = answer.host_id.and_then(lenient::string);
         let url = host.and_then(|host| self.url_of(&["v2", "users", &host]));
         Ok(url.map(|url| PlatformRequest { name: HOST_REQUEST, url, on_missing: OnMissing::Skip }))
+    }
+
+    fn gone_means_cancelled(&self) -> bool {
+        self.gone_means_cancelled
     }
 
     fn list_url(&self, query: ListQuery<'_>) -> Option<Url> {

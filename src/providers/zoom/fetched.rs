@@ -14,14 +14,15 @@ use crate::providers::{FetchedAnswers, PayloadContent};
 
 /// Reads the answers about a webinar as its full state at the time of the request.
 ///
-/// Does not set whether the webinar takes place: a 404 may mean that the webinar is in the trash, for which Zoom sends a
-/// webhook. Of occurrences it says which are absent; a deletion that a webhook reported stays.
+/// Sets only whether Zoom has the webinar, and of occurrences which are absent: a deletion that a webhook reported stays. A
+/// webinar in the trash is a 404, too; its webhook may have been lost.
 ///
 /// # Errors
 /// Returns why the body cannot be mapped, as a sentence for operators.
 pub(super) fn read(fetched: &FetchedAnswers<'_>) -> Result<PayloadContent, String> {
     if fetched.gone {
-        return Ok(PayloadContent::Ignored);
+        let changes = vec![fetched.existence_change(&fetched.webinar, true)];
+        return Ok(PayloadContent::Changes { changes, bad_fields: Vec::new() });
     }
     let answer =
         fetched.answer(WEBINAR_REQUEST).ok_or("the answer about the webinar is missing")?;
@@ -48,7 +49,9 @@ pub(super) fn read(fetched: &FetchedAnswers<'_>) -> Result<PayloadContent, Strin
     // Only a deletion is taken from an entry; presence in the list covers the rest.
     change.occurrences =
         occurrence_changes(webinar.occurrences, |deleted| deleted.filter(|deleted| *deleted));
-    Ok(PayloadContent::Changes { changes: vec![change], bad_fields: reader.into_bad_fields() })
+    let existence = fetched.existence_change(&change.webinar, false);
+    let changes = vec![change, existence];
+    Ok(PayloadContent::Changes { changes, bad_fields: reader.into_bad_fields() })
 }
 
 /// What the answer's list shows of occurrences that it does not name.

@@ -1,9 +1,9 @@
 //! Zoom webinars and Zoom Events. Both belong to one Zoom app, with one secret token and one endpoint.
 //!
 //! Promises: reads only requests signed with the app's secret token. A body changes only the fields that it carries, so
-//! an update of one field writes one field. Nothing is cancelled unless Zoom reports it. Personal links, passwords and
-//! e-mail addresses are masked before a body is read, so the stored body yields the same when it is read again. Relies
-//! on the raw bytes of the request. On a crash: nothing is lost, because nothing is held.
+//! an update of one field writes one field. Nothing is cancelled unless Zoom reports it, or does not have it any more.
+//! Personal links, passwords and e-mail addresses are masked before a body is read, so the stored body yields the same
+//! when it is read again. Relies on the raw bytes of the request. On a crash: nothing is lost, because nothing is held.
 //!
 //! Known from Zoom's published documentation and types, without a live account:
 //! * Zoom retries a delivery for up to 85 minutes, and is not documented to renew `x-zm-request-timestamp`

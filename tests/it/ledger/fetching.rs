@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use webinar_bridge::event::{
-    Change, ChangeKind, ExternalAccountId, Millis, ProviderId, WebinarFields, WebinarId,
+    Change, ChangeKind, ExternalAccountId, Millis, ProviderId, RunChange, RunPhase, WebinarFields,
+    WebinarId,
 };
 use webinar_bridge::ledger::rules::fetch::FetchRow;
 use webinar_bridge::ledger::{
@@ -33,8 +34,8 @@ pub(super) fn always(id: &str) -> FetchRequest {
     FetchRequest { account: Some(acct()), webinar, condition: FetchCondition::Always }
 }
 
-fn if_incomplete(id: &str) -> FetchRequest {
-    FetchRequest { condition: FetchCondition::IfIncomplete, ..always(id) }
+fn if_uncertain(id: &str) -> FetchRequest {
+    FetchRequest { condition: FetchCondition::IfUncertain, ..always(id) }
 }
 
 fn wanting(seed: &str, changes: Vec<Change>, wanted: Vec<FetchRequest>) -> NewReceipt {
@@ -172,10 +173,10 @@ pub(super) async fn duplicate_requests_nothing_but_ignored_and_quarantined_may<B
 pub(super) async fn conditional_request_looks_at_the_merged_event<B: BackEnd>() {
     let back_end = B::new();
     let ledger = back_end.open(policies());
-    let whole = wanting("a", vec![created("1", "One", NOON)], vec![if_incomplete("1")]);
+    let whole = wanting("a", vec![created("1", "One", NOON)], vec![if_uncertain("1")]);
     ledger.accept(whole).await.expect("stored");
     assert_eq!(due(&ledger).await, [], "the receipt itself made it complete");
-    let part = wanting("b", vec![renamed("2", "Two", NOON)], vec![if_incomplete("2")]);
+    let part = wanting("b", vec![renamed("2", "Two", NOON)], vec![if_uncertain("2")]);
     ledger.accept(part).await.expect("stored");
     assert_eq!(
         counts(&ledger).await,
@@ -190,7 +191,7 @@ pub(super) async fn conditional_request_looks_at_the_merged_event<B: BackEnd>() 
     refusing.insert(source("refusing"), policy_of);
     let filtering = B::new();
     let filtering = filtering.open(refusing);
-    let four = wanting("c", vec![created("4", "Four", NOON)], vec![if_incomplete("4")]);
+    let four = wanting("c", vec![created("4", "Four", NOON)], vec![if_uncertain("4")]);
     filtering.accept(NewReceipt { source: source("refusing"), ..four }).await.expect("stored");
     assert_eq!(
         counts(&filtering).await,
@@ -200,10 +201,10 @@ pub(super) async fn conditional_request_looks_at_the_merged_event<B: BackEnd>() 
     assert_eq!(due.tasks, []);
     // One is complete, one is not known at all, and one is not the account's of which it is known.
     let other = ExternalAccountId::parse("acct-2").expect("valid");
-    let foreign = FetchRequest { account: Some(other), ..if_incomplete("1") };
-    assert_eq!(want(&ledger, vec![if_incomplete("1"), if_incomplete("3"), foreign]).await, 2);
+    let foreign = FetchRequest { account: Some(other), ..if_uncertain("1") };
+    assert_eq!(want(&ledger, vec![if_uncertain("1"), if_uncertain("3"), foreign]).await, 2);
     assert_eq!(due_ids(&ledger).await, ["2", "3", "1"]);
-    assert_eq!(want(&ledger, vec![FetchRequest { account: None, ..if_incomplete("1") }]).await, 1);
+    assert_eq!(want(&ledger, vec![FetchRequest { account: None, ..if_uncertain("1") }]).await, 1);
 
     // The source's own account goes before the platform's, as in merging.
     let mut named = policies();
@@ -213,9 +214,24 @@ pub(super) async fn conditional_request_looks_at_the_merged_event<B: BackEnd>() 
     );
     drop(ledger);
     let ledger = back_end.open(named);
-    let nameless = FetchRequest { account: None, ..if_incomplete("1") };
+    let nameless = FetchRequest { account: None, ..if_uncertain("1") };
     let noted = ledger.request_fetches(&source("named"), vec![nameless]).await.expect("noted");
     assert_eq!(noted, 0, "it is known, and complete");
+
+    // M15, M13: of a run that ended before the start, and of what was absent, only the platform knows more.
+    let doubtful = B::new();
+    let ledger = doubtful.open(policies());
+    let (held, found) = (created("5", "Five", NOON), created("6", "Six", NOON));
+    let ended_at = held.whole.start.map(|start| start.minus(Duration::from_hours(1)));
+    ledger.accept(receipt("d", vec![held, found])).await.expect("stored");
+    let both = || vec![if_uncertain("5"), if_uncertain("6")];
+    assert_eq!(want(&ledger, both()).await, 0);
+    let mut early = renamed("5", "Five", NOON);
+    early.session = Some(RunChange { phase: RunPhase::Ended, started_at: None, ended_at });
+    let mut gone = renamed("6", "Six", NOON);
+    gone.whole.absent = Some(true);
+    ledger.accept(receipt("e", vec![early, gone])).await.expect("stored");
+    assert_eq!(want(&ledger, both()).await, 2);
 }
 
 pub(super) async fn request_during_a_fetch_is_fetched_once_more<B: BackEnd>() {
@@ -283,7 +299,7 @@ pub(super) async fn answer_may_request_others_but_not_itself<B: BackEnd>() {
     let ledger = back_end.open(policies());
     want(&ledger, vec![always("1")]).await;
     let mut answer = fetched("a", vec![renamed("1", "One", NOON)]);
-    answer.fetch_requests = vec![if_incomplete("1"), always("1"), always("2")];
+    answer.fetch_requests = vec![if_uncertain("1"), always("1"), always("2")];
     let outcome = answer_now(answer);
     settle(&ledger, &task(&ledger).await, outcome).await;
     assert_eq!(counts(&ledger).await.incomplete, 1, "it yields too little, and would again");

@@ -134,7 +134,7 @@ async fn a_store_of_the_second_schema_keeps_what_it_holds_and_goes_on() {
     let wanted = FetchRequest {
         account: Some(ExternalAccountId::parse("acct-1").expect("valid")),
         webinar: WebinarId::parse("2").expect("valid"),
-        condition: FetchCondition::IfIncomplete,
+        condition: FetchCondition::IfUncertain,
     };
     assert_eq!(ledger.request_fetches(&source("zoom"), vec![wanted]).await.expect("noted"), 1);
     assert_eq!(ledger.fetch_statuses().await.expect("read")[&source("zoom")].pending, 1);

@@ -11,8 +11,8 @@ use crate::harness::eventually;
 use crate::harness::http::scrape;
 use crate::harness::process::{Bridge, Setting};
 use crate::harness::zoom::{
-    ACCOUNT, Zoom, at, created, occurrence, payload, planned, renamed, series, updated, webhook,
-    webinar, with,
+    ACCOUNT, Zoom, ago, at, created, occurrence, payload, planned, renamed, series, updated,
+    webhook, webinar, with,
 };
 
 const DAY: i64 = 24 * 60;
@@ -194,4 +194,27 @@ async fn backfill_delivers_webinars_of_the_configured_users() {
         assert_eq!(event.input.event_organizer, "Lena Brandt");
         assert_eq!(event.input.event_description.as_deref(), Some("From before."));
     }
+}
+
+/// M15: a run that ended before the start was a rehearsal, unless the start moved: only Zoom knows.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn end_before_the_start_asks_whether_the_start_moved() {
+    let Scene { api, setting, bridge, zoom } = scene();
+    api.answer(WEBINAR, answer(json!({ "start_time": ago(40).to_string() })));
+    api.answer(HOST, host());
+    let run = |event: &str, minutes: i64| {
+        let object = json!({
+            "id": "1", "start_time": ago(40).to_string(), "end_time": ago(minutes).to_string(),
+        });
+        webhook(&format!("webinar.{event}"), ago(minutes).get(), object)
+    };
+    let planned = webhook("webinar.updated", ago(90).get(), webinar(1, "Calm releases"));
+    zoom.story([planned, run("started", 40)]).await;
+    bridge.settled().await;
+    assert!(!setting.event("1").input.event_completed);
+    assert_eq!(api.calls().len(), 0, "nothing is missing");
+    zoom.story([run("ended", 5)]).await;
+    eventually("the event is completed", async || setting.event("1").input.event_completed).await;
+    let input = setting.event("1").input;
+    assert_eq!((input.start_date_time, input.end_date_time), (Some(ago(40)), Some(ago(5))));
 }

@@ -21,11 +21,14 @@ fn retry(not_before: Millis, blame: FetchBlame) -> FetchOutcome {
 
 #[test]
 fn condition_looks_at_the_events_of_the_webinar() {
-    let needed = |events: &[EventState]| is_fetch_needed(FetchCondition::IfIncomplete, events);
-    assert!(needed(&[]));
-    assert!(needed(&[EventState::Delivered, EventState::Incomplete]));
-    assert!(!needed(&[EventState::Delivered, EventState::Filtered]));
-    assert!(is_fetch_needed(FetchCondition::Always, &[EventState::Delivered]));
+    let needed = |events: &[EventState], is_uncertain| {
+        is_fetch_needed(FetchCondition::IfUncertain, events, is_uncertain)
+    };
+    assert!(needed(&[], false));
+    assert!(needed(&[EventState::Delivered, EventState::Incomplete], false));
+    assert!(!needed(&[EventState::Delivered, EventState::Filtered], false));
+    assert!(needed(&[EventState::Delivered], true));
+    assert!(is_fetch_needed(FetchCondition::Always, &[EventState::Delivered], false));
 }
 
 #[test]

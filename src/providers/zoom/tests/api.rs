@@ -159,14 +159,13 @@ fn webhooks_request_fetches_by_what_they_leave_out() {
             .map(|FetchRequest { condition: when, .. }| *when)
             .collect::<Vec<_>>()
     };
-    let (always, if_incomplete) =
-        (vec![FetchCondition::Always], vec![FetchCondition::IfIncomplete]);
+    let (always, if_uncertain) = (vec![FetchCondition::Always], vec![FetchCondition::IfUncertain]);
     let object = json!({ "object": { "id": 1, "topic": "x", "type": 9 } });
     for event in ["webinar.created", "meeting.converted_to_webinar"] {
         assert_eq!(wanted(event, object.clone()), always, "{event}");
     }
     for event in ["webinar.updated", "webinar.recovered", "webinar.started", "webinar.ended"] {
-        assert_eq!(wanted(event, object.clone()), if_incomplete, "{event}");
+        assert_eq!(wanted(event, object.clone()), if_uncertain, "{event}");
     }
     let recurrence = json!({ "scope": "all", "object": { "id": 1, "recurrence": { "type": 1 } } });
     assert_eq!(wanted("webinar.updated", recurrence), always);
@@ -176,7 +175,7 @@ fn webhooks_request_fetches_by_what_they_leave_out() {
     }
     let one = json!({ "operation": "single", "object": {
         "id": 1, "type": 9, "occurrences": [{ "occurrence_id": "7" }] } });
-    assert_eq!(wanted("webinar.deleted", one), if_incomplete);
+    assert_eq!(wanted("webinar.deleted", one), if_uncertain);
 
     let of_zoom_events = json!({ "object": { "event_id": "7", "session_id": "8", "name": "x" } });
     for event in ["zoom_events.event_updated", "zoom_events.session_created"] {

@@ -158,6 +158,31 @@ fn deletion_with_a_list_and_no_operation_cancels_only_what_it_lists() {
     }
 }
 
+/// A13, M13: the webhook of the deletion was lost. That Zoom does not have the webinar cancels it, and that it has it again
+/// takes back just that.
+#[test]
+fn webinar_that_zoom_does_not_have_is_cancelled_until_it_has_it_again() {
+    let object = json!({ "id": 1, "host_id": "h", "type": 5, "topic": "a", "start_time": "2026-10-01T15:00:00Z" });
+    let payload = json!({ "account_id": ACCOUNT, "object": object });
+    let created = body("webinar.created", 0, &payload);
+    let gone = |at: i64| {
+        let answers = FetchedAnswers {
+            gone: true,
+            answers: BTreeMap::new(),
+            ..FetchedAnswers::parse(&fetched(at, &json!({}), &json!({}))).expect("answers")
+        };
+        (PLATFORM.scrub)(&answers.to_json())
+    };
+    let found = |at: i64| fetched(at, &object, &json!({ "id": "h", "display_name": "Ada" }));
+    let is_off = |bodies: &[Vec<u8>]| inputs(bodies)[0].event_cancelled;
+    let mut bodies = vec![created, gone(10)];
+    assert!(is_off(&bodies));
+    bodies.push(found(20));
+    assert!(!is_off(&bodies));
+    bodies.extend([body("webinar.deleted", 30, &payload), found(40)]);
+    assert!(is_off(&bodies), "what a webhook cancelled, no answer brings back");
+}
+
 /// Stored answers about webinar 1, fetched at this time.
 fn fetched(at: i64, webinar: &Value, host: &Value) -> Vec<u8> {
     let raw = |value: &Value| serde_json::value::to_raw_value(value).expect("JSON");
