@@ -2,7 +2,7 @@
 
 use url::Url;
 
-/// Longest stored text, in characters. HubSpot's property values end at 65,536 (facts: no length in the published
+/// Longest stored text, in UTF-16 units. HubSpot's property values end at 65,536 (facts: no length in the published
 /// schema), so a longer text could make HubSpot refuse the whole event.
 pub const TEXT_MAX: usize = 65_000;
 
@@ -12,11 +12,17 @@ const LINK_MAX: usize = 2_048;
 /// Query parameters that admit a person or open the room; links are stored without them.
 const PERSONAL_PARAMETERS: [&str; 3] = ["pwd", "tk", "zak"];
 
-/// Removes C0 controls except tab and newline, trims, and cuts at [`TEXT_MAX`] characters.
+/// Removes C0 controls except tab and newline, trims, and cuts at [`TEXT_MAX`] UTF-16 units.
 #[must_use]
 pub fn clean_text(text: &str) -> String {
     let kept = |c: &char| *c >= ' ' || *c == '\t' || *c == '\n';
-    let cleaned: String = text.chars().filter(kept).take(TEXT_MAX).collect();
+    let mut room = TEXT_MAX;
+    let fits = |c: &char| {
+        let left = room.checked_sub(c.len_utf16());
+        room = left.unwrap_or_default();
+        left.is_some()
+    };
+    let cleaned: String = text.chars().filter(kept).take_while(fits).collect();
     let trimmed = cleaned.trim();
     if trimmed.len() == cleaned.len() { cleaned } else { trimmed.to_owned() }
 }
@@ -64,6 +70,8 @@ mod tests {
     fn clean_text_cuts_long_text_at_a_character() {
         let long = "é".repeat(TEXT_MAX + 10);
         assert_eq!(clean_text(&long).chars().count(), TEXT_MAX);
+        let long = format!("a{}", "🚀".repeat(TEXT_MAX));
+        assert_eq!(clean_text(&long).encode_utf16().count(), TEXT_MAX - 1, "no half character");
     }
 
     #[test]

@@ -134,7 +134,13 @@ pub(super) fn judge(
 }
 
 fn parse_body(response: HttpResponse) -> Option<Box<RawValue>> {
-    RawValue::from_string(String::from_utf8(response.body).ok()?).ok()
+    let body = String::from_utf8(response.body).ok()?;
+    // Some senders put a byte order mark before a text.
+    let json = match body.strip_prefix('\u{feff}') {
+        Some(json) => json.to_owned(),
+        None => body,
+    };
+    RawValue::from_string(json).ok()
 }
 
 /// The wait after the latest of `failures` in a row that pass by themselves, where the platform asks for none. `random`

@@ -115,9 +115,9 @@ pub(super) fn link(raw: &RawValue) -> Option<String> {
     if link.trim().is_empty() { Some(String::new()) } else { text::clean_link(&link) }
 }
 
-/// A whole number.
+/// A whole number; some platforms write it as text.
 pub(super) fn integer(raw: &RawValue) -> Option<i64> {
-    serde_json::from_str(raw.get()).ok()
+    serde_json::from_str(raw.get()).ok().or_else(|| string(raw)?.trim().parse().ok())
 }
 
 /// A boolean; some platforms write it as text.
@@ -163,7 +163,15 @@ pub(super) fn identifier<T>(
     let text = number
         .or_else(|| string(raw))
         .ok_or_else(|| format!("{field} is neither a text nor a whole number"))?;
-    parse(text.into_owned()).map_err(|error| format!("{field} {error}"))
+    parse_identifier(text.into_owned(), parse).map_err(|error| format!("{field} {error}"))
+}
+
+/// Parses the text of an identifier. One that was cut within a character is none: two of them could look alike.
+pub(super) fn parse_identifier<T>(
+    text: String,
+    parse: impl FnOnce(String) -> Result<T, IdError>,
+) -> Result<T, IdError> {
+    if text.contains(char::REPLACEMENT_CHARACTER) { Err(IdError::Character) } else { parse(text) }
 }
 
 /// An optional identifier of a platform's account.
@@ -238,6 +246,7 @@ mod tests {
         assert_eq!(id(r#""\u0061b==""#), Ok("ab==".to_owned()));
         assert_eq!(id(r#"" 1""#), Err("id has a character that is not allowed".to_owned()));
         assert_eq!(id(r#""1 ""#), Err("id has a character that is not allowed".to_owned()));
+        assert_eq!(id(r#""a\ufffd""#), Err("id has a character that is not allowed".to_owned()));
         assert_eq!(id(r#""""#), Err("id is empty".to_owned()));
         for json in ["-1", "1.5", "1e3", "true", "[1]", "{}"] {
             assert_eq!(id(json), Err("id is neither a text nor a whole number".to_owned()));
@@ -259,6 +268,17 @@ mod tests {
         assert_eq!(lenient.read("h", Some(raw("0")), duration_minutes), None);
         assert_eq!(lenient.read("i", Some(raw("1750000000")), unix_millis), None);
         assert_eq!(lenient.into_bad_fields(), ["a", "d", "f", "h", "i"]);
+    }
+
+    /// M3.
+    #[test]
+    fn number_in_quotes_is_a_number() {
+        for json in ["60", r#""60""#, r#"" 60 ""#] {
+            assert_eq!(integer(raw(json)), Some(60), "{json}");
+        }
+        for json in [r#""""#, r#""sixty""#, r#""6.5""#, "6.5", "true", "[60]"] {
+            assert_eq!(integer(raw(json)), None, "{json}");
+        }
     }
 
     #[test]

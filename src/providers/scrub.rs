@@ -1,4 +1,5 @@
-//! Masking of passwords, personal links and people. Everything else stays byte for byte.
+//! Masking of passwords, personal links and people, and mending of what no parser reads: a byte order mark and half
+//! surrogates. Everything else stays byte for byte.
 //!
 //! Also masks invalid JSON as far as it resembles JSON: an unreadable body is stored for an operator and must hold no
 //! more secrets than a readable one. Without recursion and backtracking, so no body is slow or overflows the stack.
@@ -21,11 +22,18 @@ static PERSONAL_PARAMETER: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(&pattern).expect("the pattern is valid")
 });
 
+/// The mark that some senders put before a text.
+pub(super) const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+/// What half a surrogate becomes: the escape of U+FFFD, of the same length.
+const REPLACEMENT: &[u8] = br"\ufffd";
+
 /// Masks the values of these keys and of the [`COMMON`] ones, and of personal query parameters in any text.
 ///
-/// Valid JSON stays valid. Keys are compared decoded: `"pass\u0077ord"` is `password`.
+/// Valid JSON stays valid. Keys are compared decoded: `"pass\u0077ord"` is `password`. A byte order mark is left out, and
+/// half a surrogate (`\ud83d` alone, where a sender cut a text) becomes U+FFFD.
 pub(super) fn mask<'k>(body: &[u8], keys: impl IntoIterator<Item = &'k str>) -> Vec<u8> {
     let keys: Vec<&str> = keys.into_iter().chain(COMMON).collect();
+    let body = body.strip_prefix(BYTE_ORDER_MARK).unwrap_or(body);
     let mut out = Vec::with_capacity(body.len());
     let mut at = 0;
     while at < body.len() {
@@ -50,7 +58,42 @@ pub(super) fn mask<'k>(body: &[u8], keys: impl IntoIterator<Item = &'k str>) -> 
             }
         }
     }
+    replace_half_surrogates(&mut out);
     out
+}
+
+/// Replaces each escape of a surrogate that is no part of a pair.
+fn replace_half_surrogates(json: &mut [u8]) {
+    let mut at = 0;
+    while let Some(next) = json[at..].iter().position(|byte| *byte == b'\\') {
+        at += next;
+        at += match surrogate(&json[at..]) {
+            None => 2,
+            Some(Surrogate::First) if surrogate(&json[at + 6..]) == Some(Surrogate::Second) => 12,
+            Some(Surrogate::First | Surrogate::Second) => {
+                json[at..at + 6].copy_from_slice(REPLACEMENT);
+                6
+            }
+        };
+        at = at.min(json.len());
+    }
+}
+
+/// A half of a character beyond U+FFFF.
+#[derive(PartialEq, Eq)]
+enum Surrogate {
+    First,
+    Second,
+}
+
+/// The surrogate whose escape the text begins with.
+fn surrogate(text: &[u8]) -> Option<Surrogate> {
+    let (b'\\', (unit, 6)) = (text.first()?, escaped(text)?) else { return None };
+    match unit {
+        0xd800..=0xdbff => Some(Surrogate::First),
+        0xdc00..=0xdfff => Some(Surrogate::Second),
+        _ => None,
+    }
 }
 
 fn is_one_of(string: &[u8], keys: &[&str]) -> bool {

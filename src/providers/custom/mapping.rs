@@ -250,7 +250,8 @@ impl Evaluation<'_> {
             Some(Evaluated::Integer(number)) => number.to_string(),
             Some(_) => return Err(format!("map.{key} yields neither a text nor a whole number")),
         };
-        parse(text).map(Some).map_err(|error| format!("map.{key} {error}"))
+        let id = lenient::parse_identifier(text, parse);
+        id.map(Some).map_err(|error| format!("map.{key} {error}"))
     }
 }
 

@@ -11,6 +11,7 @@ use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 
 use crate::event::Millis;
+use crate::providers::scrub::BYTE_ORDER_MARK;
 use crate::providers::signature::{SignatureScheme, find_secret, hmac};
 use crate::providers::{
     Inbound, Keys, RawRequest, SignedRequest, UnsignedRequest, Verified, VerifyError,
@@ -36,7 +37,8 @@ impl SignatureScheme for LivestormScheme {
         let secret = find_secret(keys.secrets, |secret| {
             signed_hash(time, secret, request.body).ct_eq(&claimed).into()
         })?;
-        serde_json::from_slice::<IgnoredAny>(request.body).map_err(|_| VerifyError::Mismatch)?;
+        let json = request.body.strip_prefix(BYTE_ORDER_MARK).unwrap_or(request.body);
+        serde_json::from_slice::<IgnoredAny>(json).map_err(|_| VerifyError::Mismatch)?;
         hmac::check_timestamp(signed_at, request.received_at, keys.tolerance)?;
         Ok(secret)
     }

@@ -209,7 +209,8 @@ fn change_time_is_read_in_seconds() {
         (json!(0), None),
         (json!(1_790_150_400_000_i64), None),
         (json!(i64::MAX), None),
-        (json!("1790150400"), None),
+        (json!("1790150400"), Some(NOW)),
+        (json!("soon"), None),
     ] {
         let mut sent = body("webinar.created", webinar());
         sent["event_ts"] = written.clone();

@@ -33,6 +33,25 @@ fn body_without_secrets_is_unchanged() {
     }
 }
 
+/// M3: a sender cut a text within a character, or put a mark before the body.
+#[test]
+fn byte_order_mark_and_half_surrogates_are_mended() {
+    for (body, expected) in [
+        (r#"{"a":"b \ud83d"}"#, r#"{"a":"b \ufffd"}"#),
+        (
+            r#"{"a":"\uDE80\ud83d\ude80\ud83d\ud83d\ude80"}"#,
+            r#"{"a":"\ufffd\ud83d\ude80\ufffd\ud83d\ude80"}"#,
+        ),
+        (r#"{"a":"\\ud83d \\\ud83d"}"#, r#"{"a":"\\ud83d \\\ufffd"}"#),
+        (r#"{"a":"\u00e9\n\ud8"}"#, r#"{"a":"\u00e9\n\ud8"}"#),
+        ("\u{feff}{\"a\":1}", r#"{"a":1}"#),
+        (r"\", r"\"),
+    ] {
+        assert_eq!(masked(body), expected);
+        assert_eq!(masked(expected), expected);
+    }
+}
+
 #[test]
 fn keys_are_compared_decoded() {
     assert_eq!(masked(r#"{"pass\u0077ord":"x"}"#), r#"{"pass\u0077ord":"***"}"#);

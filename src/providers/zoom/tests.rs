@@ -64,7 +64,6 @@ fn body_without_one_text_event_is_unmappable() {
         r#"{"event":"webinar.alert","event":"webinar.alert"}"#,
         r#"{"event":"webinar.alert"} trailing"#,
         r#"{"event":"webinar.alert""#,
-        "\u{feff}{\"event\":\"webinar.alert\"}",
         &deep,
     ] {
         let parsed = read(body.as_bytes());
@@ -189,9 +188,9 @@ fn bad_field_is_counted_and_leaves_other_fields() {
     for (field, values) in [
         ("topic", vec![json!(5), json!(""), json!({})]),
         ("agenda", vec![json!(5), json!([])]),
-        ("type", vec![json!(8), json!("5"), json!(5.5)]),
+        ("type", vec![json!(8), json!("five"), json!(5.5)]),
         ("start_time", vec![json!("soon"), json!(1), json!("2026-10-01T25:00:00Z")]),
-        ("duration", vec![json!(0), json!(-1), json!(i64::MAX), json!(1e300), json!("30")]),
+        ("duration", vec![json!(0), json!(-1), json!(i64::MAX), json!(1e300), json!("-30")]),
         ("timezone", vec![json!(1)]),
         ("join_url", vec![json!("e.test"), json!("ftp://e.test"), json!(1)]),
         ("registration_url", vec![json!("https://me:pw@e.test/"), json!(true)]),

@@ -60,7 +60,7 @@ fn event_fetch_requests_event_then_pages_of_sessions() {
         answers.push((name, page(&json!(number + 1))));
     }
     assert_eq!(next_request("event:e-1", &answers), Ok(None), "the number of pages is limited");
-    for last in [json!(null), json!(true), json!(-1), json!("2")] {
+    for last in [json!(null), json!(true), json!(-1), json!("two")] {
         let answers = [answers[0].clone(), ("sessions", page(&last))];
         assert_eq!(next_request("event:e-1", &answers), Ok(None));
     }
