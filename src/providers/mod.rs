@@ -22,6 +22,9 @@ pub mod eventbrite;
 pub mod inbound;
 mod lenient;
 pub mod livestorm;
+#[cfg(test)]
+#[path = "tests/lost_ends.rs"]
+mod lost_ends;
 pub mod luma;
 mod options;
 mod parsed_payload;

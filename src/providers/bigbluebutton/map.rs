@@ -6,7 +6,9 @@ use serde_json::value::RawValue;
 
 use super::payload::{self, Event};
 use super::{EVENT_TYPE, form};
-use crate::event::{Change, ChangeKind, ExternalAccountId, Shape, WebinarFields, WebinarId};
+use crate::event::{
+    Change, ChangeKind, ExternalAccountId, RunChange, RunPhase, Shape, WebinarFields, WebinarId,
+};
 use crate::providers::PayloadContent;
 use crate::providers::lenient::{self, FieldReader};
 
@@ -86,6 +88,12 @@ fn apply_event(
             let limit = meeting.duration.filter(|minutes| !unlimited(minutes));
             change.full_picture = true;
             change.shape = Some(Shape::Single);
+            // Where its end is not reported, it was lost.
+            change.session = Some(RunChange {
+                phase: RunPhase::Started,
+                started_at: created_at,
+                ended_at: None,
+            });
             change.whole = WebinarFields {
                 name: reader.read("name", meeting.name, lenient::non_empty_text),
                 event_type: Some(EVENT_TYPE.to_owned()),

@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::event::id::IdError;
 use crate::event::{
-    Change, ChangeKind, EndTime, ExternalAccountId, Millis, Shape, WebinarFields, WebinarId, text,
+    Change, ChangeKind, EndTime, ExternalAccountId, Millis, RunChange, RunPhase, Shape,
+    WebinarFields, WebinarId, text,
 };
 use crate::expression::{Evaluated, Expression, Scope, StepBudget, Value};
 use crate::providers::lenient;
@@ -137,14 +138,17 @@ impl Evaluation<'_> {
         let account = self.read_id("account", ExternalAccountId::parse)?;
         let zone = self.read("timezone", as_text);
         let zone = zone.as_deref();
-        let fields = self.read_fields(zone);
+        let mut fields = self.read_fields(zone);
         let is_creation = self.read("created", as_flag) == Some(true);
+        let has_started = self.read("started", as_flag) == Some(true);
         let kind = match (fields.completed, fields.cancelled) {
             (Some(true), _) => ChangeKind::Completed,
             (_, Some(true)) => ChangeKind::Cancelled,
             _ if is_creation => ChangeKind::Created,
+            _ if has_started => ChangeKind::Started,
             _ => ChangeKind::Updated,
         };
+        let session = take_run(&mut fields, has_started);
         let mut change = Change::new(id, kind);
         change.account = account;
         change.is_creation = is_creation;
@@ -154,6 +158,7 @@ impl Evaluation<'_> {
             .read("full_picture", as_flag)
             .unwrap_or_else(|| is_creation || (fields.name.is_some() && fields.start.is_some()));
         change.shape = Some(Shape::Single);
+        change.session = session;
         change.whole = fields;
         // Checked last: whatever was read before may have been cut short.
         if self.steps.is_exhausted() {
@@ -253,6 +258,20 @@ impl Evaluation<'_> {
         let id = lenient::parse_identifier(text, parse);
         id.map(Some).map_err(|error| format!("map.{key} {error}"))
     }
+}
+
+/// The run that the webhook reports. An end with its actual time is a run, which may have been a rehearsal; an end without
+/// one stays a completion.
+fn take_run(fields: &mut WebinarFields, has_started: bool) -> Option<RunChange> {
+    let (phase, ended_at) = match (fields.completed, fields.actual_end) {
+        (Some(true), Some(ended_at)) => (RunPhase::Ended, Some(ended_at)),
+        (Some(false) | None, _) if has_started => (RunPhase::Started, None),
+        (Some(true), None) | (Some(false) | None, _) => return None,
+    };
+    if phase == RunPhase::Ended {
+        (fields.completed, fields.actual_end) = (None, None);
+    }
+    Some(RunChange { phase, started_at: None, ended_at })
 }
 
 fn as_text(value: Evaluated) -> Option<String> {

@@ -5,7 +5,7 @@ use serde_json::value::RawValue;
 
 use super::payload::{self, Event};
 use crate::event::{
-    Change, ChangeKind, EndTime, ExternalAccountId, Millis, Shape, WebinarFields, WebinarId,
+    Change, ChangeKind, ExternalAccountId, Millis, Shape, WebinarFields, WebinarId,
 };
 use crate::providers::lenient::{self, FieldReader};
 use crate::providers::{FetchedAnswers, PayloadContent};
@@ -96,7 +96,7 @@ fn map_event(event: &Event<'_>, id: WebinarId, reader: &mut FieldReader) -> Chan
         event_type: reader.read("online_event", event.online, read_event_type),
         registration_url: reader.read("url", event.url, lenient::link),
         start,
-        end: reader.read("end", event.end, read_utc).map(EndTime::At),
+        end: reader.read("end", event.end, |raw| lenient::end_from(start, read_utc(raw)?)),
         cancelled: status.map(|status| status == EventbriteStatus::Cancelled),
         completed: match status {
             Some(EventbriteStatus::Ended) => Some(true),

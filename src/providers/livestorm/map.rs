@@ -7,7 +7,9 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::payload::{self, Event, FetchSubject, Person, Resource, Session};
-use crate::event::{Change, ChangeKind, ExternalAccountId, Shape, WebinarFields, WebinarId};
+use crate::event::{
+    Change, ChangeKind, ExternalAccountId, RunChange, RunPhase, Shape, WebinarFields, WebinarId,
+};
 use crate::providers::lenient::{self, FieldReader};
 use crate::providers::{FetchedAnswers, PayloadContent};
 
@@ -134,6 +136,10 @@ pub(super) fn map_session(
         Some(_) => Some(Shape::Single),
         None => None,
     };
+    // Where its end is not reported, it was lost.
+    let is_live = started_at.is_some() && !over;
+    change.session =
+        is_live.then_some(RunChange { phase: RunPhase::Started, started_at, ended_at: None });
     change.whole = WebinarFields {
         start: planned.or(started_at),
         actual_end: ended_at,
@@ -191,9 +197,7 @@ fn add_event_fields(
         let mut event = Change::new(session.webinar.clone(), ChangeKind::Updated);
         event.account.clone_from(&session.account);
         event.occurred_at = updated_at.or(Some(fetched.at));
-        // The planned end must not hide the actual end of a session that is over.
-        let end = shared.end.filter(|_| session.whole.actual_end.is_none());
-        event.whole = WebinarFields { end, ..shared.clone() };
+        event.whole.clone_from(&shared);
         let mut existence = fetched.existence_change(&session.webinar, false);
         existence.account.clone_from(&session.account);
         changes.extend([session, event, existence]);

@@ -28,11 +28,10 @@ pub(super) fn read(text: &str, kind: ChangeKind) -> Result<PayloadContent, Strin
         .read("event_ts", event_ts, |raw| Millis::from_plausible_seconds(lenient::integer(raw)?));
     let zone = reader.read("timezone", webinar.timezone, lenient::string);
     let zone = zone.as_deref();
-    let mut plan = read_plan(&webinar, zone, &mut reader);
+    let plan = read_plan(&webinar, zone, &mut reader);
     let mut actual = |field, raw: Option<&RawValue>| {
         reader.read(field, raw, |raw| lenient::date_time(raw, zone))
     };
-    plan.cancelled = kind.cancelled();
     change.is_creation = kind == ChangeKind::Created;
     change.session = match kind {
         ChangeKind::Started => Some(RunChange {
@@ -43,8 +42,6 @@ pub(super) fn read(text: &str, kind: ChangeKind) -> Result<PayloadContent, Strin
         ChangeKind::Completed => {
             let started_at = actual("actual_start_time", webinar.actual_start_time);
             let ended_at = actual("actual_end_time", webinar.actual_end_time);
-            // Otherwise the planned end, which has the same time, would win over the actual one.
-            plan.end = plan.end.filter(|_| ended_at.is_none());
             Some(RunChange { phase: RunPhase::Ended, started_at, ended_at })
         }
         ChangeKind::Created
@@ -54,7 +51,7 @@ pub(super) fn read(text: &str, kind: ChangeKind) -> Result<PayloadContent, Strin
     };
     change.shape = Some(Shape::Single);
     change.full_picture = plan.name.is_some() && plan.start.is_some();
-    change.whole = plan;
+    change.whole = WebinarFields { cancelled: kind.cancelled(), ..plan };
     Ok(PayloadContent::Changes { changes: vec![change], bad_fields: reader.into_bad_fields() })
 }
 

@@ -4,7 +4,9 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::payload::{self, Dates, DomainEvent, Event, Location, Message, Page, Registration};
-use crate::event::{Change, ChangeKind, EndTime, Millis, Shape, WebinarFields, WebinarId, text};
+use crate::event::{
+    Change, ChangeKind, EndTime, Millis, RunChange, RunPhase, Shape, WebinarFields, WebinarId, text,
+};
 use crate::providers::lenient::{self, FieldReader};
 use crate::providers::{ParsedPayload, PayloadContent};
 
@@ -18,6 +20,7 @@ enum WixAction {
     Updated,
     Canceled,
     Deleted,
+    Started,
     Ended,
 }
 
@@ -32,6 +35,7 @@ impl WixAction {
             Self::Created | Self::Cloned | Self::Published => ChangeKind::Created,
             Self::Updated => ChangeKind::Updated,
             Self::Canceled | Self::Deleted => ChangeKind::Cancelled,
+            Self::Started => ChangeKind::Started,
             Self::Ended => ChangeKind::Completed,
         }
     }
@@ -107,7 +111,7 @@ fn map_event(
     let cancelled = match action {
         WixAction::Published => Some(false),
         WixAction::Canceled | WixAction::Deleted => Some(true),
-        WixAction::Ended => None,
+        WixAction::Started | WixAction::Ended => None,
         WixAction::Created | WixAction::Cloned => status.and_then(WixStatus::cancelled),
         // A cancelled event is never restored, so an older status must not do it.
         WixAction::Updated => status.and_then(WixStatus::cancelled).filter(|off| *off),
@@ -124,8 +128,14 @@ fn map_event(
             fields.name.is_some() && status.is_some_and(|status| status != WixStatus::Draft)
         }
         WixAction::Published => fields.name.is_some(),
-        WixAction::Canceled | WixAction::Deleted | WixAction::Ended => false,
+        WixAction::Canceled | WixAction::Deleted | WixAction::Started | WixAction::Ended => false,
     };
+    // Where its end is not reported, it was lost.
+    change.session = (action == WixAction::Started).then_some(RunChange {
+        phase: RunPhase::Started,
+        started_at: None,
+        ended_at: None,
+    });
     change.whole = WebinarFields { cancelled, completed: over.then_some(true), ..fields };
     Ok(change)
 }

@@ -1,5 +1,6 @@
 //! Platforms by configuration alone: the documented example, the recipes, and published keys.
 
+mod recipes;
 mod reference;
 mod times;
 

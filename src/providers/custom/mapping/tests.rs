@@ -1,6 +1,8 @@
 use serde_json::{Value as Json, json};
 
-use crate::event::{Change, ChangeKind, EndTime, ExternalAccountId, Millis, WebinarFields};
+use crate::event::{
+    Change, ChangeKind, EndTime, ExternalAccountId, Millis, RunChange, RunPhase, WebinarFields,
+};
 use crate::providers::custom::tests::{config_error, provider};
 use crate::providers::{Inbound, ParsedPayload, PayloadContent, Verified};
 
@@ -94,12 +96,34 @@ fn each_expression_sets_its_field() {
             join_url: Some("https://x.example/room".into()),
             start: Some(start),
             end: Millis::parse("2027-02-03T10:30:00Z", None).map(EndTime::At),
-            actual_end: Some(NOW),
             cancelled: Some(false),
-            completed: Some(true),
             ..WebinarFields::default()
         }
     );
+    let run = RunChange { phase: RunPhase::Ended, started_at: None, ended_at: Some(NOW) };
+    assert_eq!(change.session, Some(run), "M1: an end with its time is a run");
+}
+
+/// M15: an end with its time is a run, which may be a rehearsal; without one it is a completion. M18: what began may lose
+/// its end.
+#[test]
+fn starts_and_timed_ends_are_runs() {
+    let read = |map: &str| {
+        let change = single_change(read(map, &json!({ "id": 1 })).content).0;
+        let completed = (change.whole.completed, change.whole.actual_end);
+        (change.kind, change.session.map(|run| run.phase), completed)
+    };
+    let (timed, over, begun) =
+        ("actual_end = 'received_at'", "completed = 'true'", "started = 'true'");
+    assert_eq!(read(over), (ChangeKind::Completed, None, (Some(true), None)));
+    assert_eq!(read(timed), (ChangeKind::Updated, None, (None, Some(NOW))));
+    let started = Some(RunPhase::Started);
+    assert_eq!(read(begun), (ChangeKind::Started, started, (None, None)));
+    assert_eq!(read("started = 'false'"), (ChangeKind::Updated, None, (None, None)));
+    let both = format!("{begun}\n{over}");
+    assert_eq!(read(&both), (ChangeKind::Completed, None, (Some(true), None)));
+    let all = format!("{both}\n{timed}");
+    assert_eq!(read(&all), (ChangeKind::Completed, Some(RunPhase::Ended), (None, None)));
 }
 
 /// A missing key, null, and expressions of either have no value.
