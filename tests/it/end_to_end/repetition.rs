@@ -9,7 +9,7 @@ use sha2::Sha256;
 use super::{FAST, generous};
 use crate::harness::http::request;
 use crate::harness::process::{Bridge, Setting};
-use crate::harness::zoom::{planned, seconds};
+use crate::harness::zoom::{ACCOUNT, Zoom, at, created, planned, seconds};
 
 const SECRET: &str = "a-secret-of-these-tests";
 const MAP: &str = "map = { event_id = \"payload.id\", name = \"payload.title\", start = \"payload.start\", \
@@ -251,4 +251,25 @@ async fn event_under_a_wrong_id_is_cancelled_by_the_replay_that_puts_it_right() 
     let held = setting.held_of("lectern");
     assert!(held["room-7"].input.event_cancelled, "it no longer follows");
     assert!(!held["1"].input.event_cancelled);
+}
+
+/// A8, M34.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn webhook_counts_once_the_source_may_speak_for_its_account() {
+    let setting = Setting::new("platform_accounts = ['acc-of-others']");
+    let created = created(1, "Calm releases", at(0));
+    let bridge = setting.start();
+    let zoom = Zoom::to(&bridge);
+    assert_eq!(zoom.tell(created.clone()).await, "ignored");
+    assert_eq!(zoom.tell(created.clone()).await, "duplicate");
+    let (foreign, _) = latest_receipt(&bridge).await;
+    bridge.kill();
+    setting.configure("acc-of-others", ACCOUNT);
+    let bridge = setting.start();
+    let zoom = Zoom::to(&bridge);
+    assert_eq!(zoom.tell(created.clone()).await, "accepted");
+    assert_eq!(latest_receipt(&bridge).await, (foreign, "accepted".to_owned()));
+    assert_eq!(zoom.tell(created).await, "duplicate");
+    bridge.settled().await;
+    assert_eq!(setting.event("1").input.event_name, "Calm releases");
 }

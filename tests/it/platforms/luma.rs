@@ -11,6 +11,7 @@ use webinar_bridge::sandbox::platform_server::PlatformServer;
 
 use super::{hmac_sha256, open_api, send, status_of};
 use crate::harness::eventually;
+use crate::harness::http;
 use crate::harness::process::{Bridge, Setting};
 use crate::harness::zoom::{ago, planned, seconds};
 
@@ -281,4 +282,27 @@ async fn backfill_delivers_earlier_events() {
     bridge.settled().await;
     assert_eq!(setting.held_of(CALENDAR).len(), 2);
     luma.close();
+}
+
+/// A8, M34.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn event_added_to_the_calendar_counts_once_the_source_takes_such_events() {
+    let setting = Setting::new(&source("calendar_events = false"));
+    let added = |id: &str| webhook("calendar.event.added", event(id, "Compilers", planned(0)));
+    let bridge = setting.start();
+    for id in ["evt-1", "evt-2"] {
+        assert_eq!(send_signed(&bridge, &added(id), 60).await, "ignored");
+        assert_eq!(send_signed(&bridge, &added(id), 60).await, "duplicate");
+    }
+    bridge.kill();
+    setting.configure("calendar_events = false", "calendar_events = true");
+    let bridge = setting.start();
+    assert_eq!(send_signed(&bridge, &added("evt-1"), 60).await, "accepted");
+    assert_eq!(send_signed(&bridge, &added("evt-1"), 60).await, "duplicate");
+    let replay = "POST /api/v1/receipts/replay?source=luma&outcome=ignored";
+    let answer = http::request(&bridge.ops, replay, &[], &[]).await.expect("it is answered");
+    assert_eq!(answer.json()["accepted"], 1, "{}", String::from_utf8_lossy(&answer.body));
+    bridge.settled().await;
+    let held: Vec<String> = setting.held_of(CALENDAR).into_keys().collect();
+    assert_eq!(held, ["evt-1", "evt-2"]);
 }

@@ -133,3 +133,21 @@ async fn forged_or_other_webhook_creates_no_event() {
     bridge.settled().await;
     assert!(setting.held_of(ACCOUNT).is_empty());
 }
+
+/// A8, M34.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn draft_counts_once_the_source_takes_drafts() {
+    let setting = Setting::new(&format!("{SOURCE}drafts = false\n"));
+    let mut draft = event("ev_1", "Ink", planned(0));
+    draft["status"] = "draft".into();
+    let created = webhook("wh_1", "EVENT.CREATED", at(0), draft);
+    let bridge = setting.start();
+    assert_eq!(send_signed(&bridge, &created).await, "ignored");
+    bridge.kill();
+    setting.configure("drafts = false", "drafts = true");
+    let bridge = setting.start();
+    assert_eq!(send_signed(&bridge, &created).await, "accepted");
+    assert_eq!(send_signed(&bridge, &created).await, "duplicate");
+    bridge.settled().await;
+    assert!(setting.held_of(ACCOUNT).contains_key("ev_1"));
+}
