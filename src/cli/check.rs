@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 
+use super::renamed_accounts::{self, Recognition};
 use super::{CommandError, ConfigArg, Io};
 use crate::app;
 use crate::clock::{Clock, SystemClock};
@@ -29,7 +30,12 @@ pub(super) struct Check {
 
 impl Check {
     pub(super) fn run(self, io: &mut Io<'_>) -> Result<(), CommandError> {
-        let config = load_and_check(self.file.config.as_deref(), io.variables)?;
+        let mut config = load_and_check(self.file.config.as_deref(), io.variables)?;
+        let by = if self.online { Recognition::Portal } else { Recognition::Credentials };
+        let adopting = renamed_accounts::adopt(&mut config, super::http_client, by);
+        for adopted in super::runtime()?.block_on(adopting).map_err(super::classify_open_error)? {
+            io.print(&adopted)?;
+        }
         let (store, warnings) = open_store(&config).map_err(super::classify_open_error)?;
         for warning in warnings {
             io.print(&format!("warning: {warning}"))?;

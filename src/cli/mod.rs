@@ -15,6 +15,7 @@ mod ledger_access;
 mod map;
 mod migrate;
 mod ops_client;
+mod renamed_accounts;
 mod sandbox;
 mod serve;
 mod sign;

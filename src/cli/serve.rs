@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 
+use super::renamed_accounts::{self, Recognition};
 use super::{CommandError, ConfigArg, Io};
 use crate::app::App;
 use crate::clock::{Clock as _, SystemClock};
@@ -37,12 +38,17 @@ impl Serve {
     }
 }
 
-fn serve(config: Config, rekey: Rekey) -> anyhow::Result<()> {
+fn serve(mut config: Config, rekey: Rekey) -> anyhow::Result<()> {
     raise_open_files();
     super::runtime()?.block_on(async {
         let stop = shutdown::stop_on_signal().context("cannot listen for signals")?;
         warn_of_exposure(&config);
-        let app = App::build(config, &super::http_client()?, Arc::new(SystemClock), rekey)?;
+        let http = super::http_client()?;
+        let client = || Ok(Arc::clone(&http));
+        for adopted in renamed_accounts::adopt(&mut config, client, Recognition::Portal).await? {
+            tracing::info!("{adopted}");
+        }
+        let app = App::build(config, &http, Arc::new(SystemClock), rekey)?;
         tracing::info!(
             version = env!("CARGO_PKG_VERSION"),
             listen.webhooks = %app.webhooks_address,

@@ -84,7 +84,7 @@ pub use backup::{BackupError, BackupSummary, backup};
 pub use erase::{EraseError, ErasureSummary, erase};
 pub use open::{OpenError, StoreState, inspect, migrate};
 pub use restore::mark_copy;
-pub use source_config::{Rekey, check_sources};
+pub use source_config::{Rekey, StoredAccounts, check_sources, stored_accounts};
 pub use write_queue::Threading;
 
 /// The options of a store.

@@ -1,6 +1,7 @@
 //! The sources' configuration at the last start, and the consequences of a change since.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 use serde::Deserialize;
@@ -9,7 +10,7 @@ use super::open::OpenError;
 use super::statements::Statements as _;
 use super::transaction::WriteTx;
 use super::{Settings, events, inherit, webinars};
-use crate::event::{AccountName, Millis, ProviderId, SourceName};
+use crate::event::{AccountName, AccountStatus, Millis, ProviderId, SourceName};
 use crate::ledger::rules::orphans::{ConfigRefused, KnownNames, Orphans};
 use crate::ledger::rules::reconcile::ReconcileScope;
 use crate::ledger::rules::source_config::{HeldWebinar, StoredSource, check_rekey, is_reshaped};
@@ -97,6 +98,41 @@ pub fn check_sources(settings: &Settings) -> Result<Vec<String>, OpenError> {
     Ok(orphans.found.warnings())
 }
 
+/// The accounts in a store.
+#[derive(Debug, Default)]
+pub struct StoredAccounts {
+    /// Those that it was opened with before, or holds anything of.
+    pub known: BTreeSet<AccountName>,
+    /// Those that it holds events of, with the status of each.
+    pub with_events: BTreeMap<AccountName, AccountStatus>,
+}
+
+/// Reads the accounts of a store that is there, without changing it, even while it is in use.
+///
+/// # Errors
+/// The store cannot be read.
+pub fn stored_accounts(path: &Path) -> Result<StoredAccounts, OpenError> {
+    let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+    let statuses: Vec<(AccountName, String)> =
+        connection.all("SELECT hubspot, standing FROM standings", (), |row| row.try_into())?;
+    let with_events = accounts_with_events(&connection)?;
+    let mut known = known_accounts(&connection)?.unwrap_or_default();
+    known.extend(statuses.iter().map(|(name, _)| name.clone()));
+    known.extend(with_events.iter().cloned());
+    let status = |name: &AccountName| {
+        let found = statuses.iter().find(|(stored, _)| stored == name);
+        // A status that cannot be read recognises nobody.
+        found.and_then(|(_, json)| serde_json::from_str(json).ok()).unwrap_or_default()
+    };
+    let with_events = with_events.into_iter().map(|name| (name.clone(), status(&name))).collect();
+    Ok(StoredAccounts { known, with_events })
+}
+
+fn accounts_with_events(connection: &Connection) -> rusqlite::Result<Vec<AccountName>> {
+    let sql = "SELECT DISTINCT hubspot FROM event_counts WHERE count > 0";
+    connection.all(sql, (), |row| row.get(0))
+}
+
 /// The orphans of a store, and whether they are a reason not to open it.
 struct CheckedOrphans {
     found: Orphans,
@@ -126,10 +162,7 @@ fn check(
     };
     let found = Orphans {
         sources: orphan_sources(connection, &known.gone(policies, heirs).collect())?,
-        accounts: connection
-            .all("SELECT DISTINCT hubspot FROM event_counts WHERE count > 0", (), |row| {
-                row.get::<_, AccountName>(0)
-            })?
+        accounts: accounts_with_events(connection)?
             .into_iter()
             .filter(|account| !accounts.contains(heirs.account(account)))
             .collect(),

@@ -1,10 +1,18 @@
 //! Renamed sources and accounts.
 
+use std::sync::Arc;
+
+use webinar_bridge::clock::SystemClock;
+use webinar_bridge::sandbox::emulator::EmulatorSettings;
+use webinar_bridge::sandbox::hubspot_server::HubSpotServer;
+
 use super::{FAST, generous};
 use crate::harness::eventually;
 use crate::harness::http::{request, scrape};
-use crate::harness::process::Setting;
-use crate::harness::zoom::{Zoom, ago, at, created, planned, renamed, webhook, webinar, with};
+use crate::harness::process::{Bridge, Setting};
+use crate::harness::zoom::{
+    ACCOUNT, Zoom, ago, at, created, planned, renamed, webhook, webinar, with,
+};
 
 /// A10, M30.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -94,25 +102,82 @@ async fn timer_of_a_renamed_source_completes_its_event_when_it_is_back() {
     eventually("it is completed", async || setting.event("1").input.event_completed).await;
 }
 
-/// B6, M30.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn renamed_account_goes_on_with_its_events() {
+/// A setting with a delivered event of `[hubspot.main]`, which has another name by now.
+async fn with_renamed_account() -> Setting {
     let setting = Setting::with(generous(), FAST, "");
     let bridge = setting.start();
     Zoom::to(&bridge).story([created(1, "One", at(0))]).await;
     bridge.settled().await;
     assert_eq!(bridge.terminate(), Some(0));
     setting.configure("[hubspot.main]", "[hubspot.portal]");
-    let (code, output) = setting.run(&["check"]).await;
-    assert_eq!(code, Some(2), "{output}");
-    setting.configure("[hubspot.portal]", "[hubspot.portal]\nformerly = [\"main\"]");
-    let bridge = setting.start();
-    // A partial update is complete with what is known.
-    Zoom::to(&bridge).story([renamed(1, "Two", at(10))]).await;
+    setting
+}
+
+/// A partial update is complete with what is known.
+async fn assert_account_goes_on(bridge: &Bridge, hubspot: &HubSpotServer) {
+    Zoom::to(bridge).story([renamed(1, "Two", at(10))]).await;
     bridge.settled().await;
-    let held = setting.event("1").input;
+    let held = hubspot.emulator().events()[&(ACCOUNT.to_owned(), "1".to_owned())].input.clone();
     assert_eq!((held.event_name.as_str(), held.start_date_time), ("Two", Some(planned(0))));
     assert_eq!(scrape(&bridge.ops).await.events("portal", "delivered"), 1);
     let shown = request(&bridge.ops, "GET /api/v1/events?hubspot=portal", &[], &[]).await;
     assert_eq!(shown.expect("answered").json()["events"].as_array().map(Vec::len), Some(1));
+}
+
+/// B6, M30: the credentials are the same, so it is the same account.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn renamed_account_goes_on_with_its_events() {
+    for arguments in [&[][..], &["--accept-rekey"]] {
+        let setting = with_renamed_account().await;
+        let (code, output) = setting.run(&["check"]).await;
+        assert_eq!(code, Some(0), "{output}");
+        let said = "hubspot.portal takes the place of hubspot.main: its credentials are the same";
+        assert!(output.contains(said), "{output}");
+        let bridge = setting.start_with_arguments(arguments, &[]);
+        assert_account_goes_on(&bridge, &setting.hubspot).await;
+    }
+}
+
+/// B6, M30: other credentials of the same portal, which HubSpot tells.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn account_of_the_same_portal_goes_on_with_the_events_of_one_that_is_gone() {
+    let open = |settings: EmulatorSettings| {
+        HubSpotServer::open(settings, Arc::new(SystemClock)).expect("the server listens")
+    };
+    let gateway = open(generous());
+    let other_portal = open(EmulatorSettings { portal_id: 7, ..generous() });
+    for arguments in [&[][..], &["--accept-rekey"]] {
+        let setting = with_renamed_account().await;
+        let (code, output) = setting.run(&["check", "--online"]).await;
+        assert_eq!(code, Some(0), "{output}");
+        setting.configure(&setting.hubspot.base_url(), &other_portal.base_url());
+        let (code, output) = setting.run(&["check", "--online"]).await;
+        assert_eq!(code, Some(2), "another portal: {output}");
+        setting.configure(&other_portal.base_url(), &gateway.base_url());
+        let (code, output) = setting.run(&["check"]).await;
+        assert_eq!(code, Some(2), "HubSpot is not asked: {output}");
+        let (code, output) = setting.run(&["check", "--online"]).await;
+        assert_eq!(code, Some(0), "{output}");
+        let said = "hubspot.portal takes the place of hubspot.main: it is the same portal";
+        assert!(output.contains(said), "{output}");
+        let bridge = setting.start_with_arguments(arguments, &[]);
+        assert_account_goes_on(&bridge, &gateway).await;
+    }
+    gateway.close();
+    other_portal.close();
+}
+
+/// B6, M30: HubSpot does not say whose account it is, so nothing is written under the new name.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn new_account_waits_for_hubspots_word_or_formerly() {
+    let setting = with_renamed_account().await;
+    let url = setting.hubspot.base_url();
+    setting.configure(&url, "http://127.0.0.1:9");
+    let (code, output) = setting.run(&["serve", "--accept-rekey"]).await;
+    assert_eq!(code, Some(1), "{output}");
+    assert!(output.contains("set formerly in [hubspot.portal]"), "{output}");
+    setting.configure("http://127.0.0.1:9", &url);
+    setting.configure("[hubspot.portal]", "[hubspot.portal]\nformerly = [\"main\"]");
+    let bridge = setting.start();
+    assert_account_goes_on(&bridge, &setting.hubspot).await;
 }
