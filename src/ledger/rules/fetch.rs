@@ -141,7 +141,7 @@ pub fn request_fetch(row: Option<FetchRow>, by: FetchRequester, at: Millis) -> F
     let Some(row) = row else {
         return FetchRow { reported_at, ..FetchRow::requested(1, at) };
     };
-    let reported_at = reported_at.max(row.reported_at);
+    let reported_at = reported_at.max(row.reported_at).max(row.repeated_for);
     let row = match row.state {
         FetchState::Pending => {
             // A webhook shows that something changed: what failed for hours is asked about soon.
@@ -150,9 +150,8 @@ pub fn request_fetch(row: Option<FetchRow>, by: FetchRequester, at: Millis) -> F
             let not_before = row.not_before.map(|wait| soon.map_or(wait, |soon| wait.min(soon)));
             FetchRow { version: row.version + 1, not_before, ..row }
         }
-        FetchState::Answered => {
-            FetchRow { repeated_for: row.repeated_for, ..FetchRow::requested(row.version + 1, at) }
-        }
+        // It takes the place of the question that was still to come: its answer may be too early as well.
+        FetchState::Answered => FetchRow::requested(row.version + 1, at),
         FetchState::GivenUp => FetchRow {
             absent_at: row.absent_at,
             failure: row.failure,

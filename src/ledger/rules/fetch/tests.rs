@@ -197,3 +197,18 @@ fn answer_near_a_webhook_is_asked_for_once_more_after_the_lag() {
     let again = settle_fetch(&row, &row, &outcome, &facts, after(NOW, 31));
     assert_eq!(again.expect("once more").not_before, Some(after(NOW, 90)));
 }
+
+/// M11: a request in between, such as a backfill's, takes the place of the second question, and is answered as early.
+#[test]
+fn second_question_is_asked_whatever_is_requested_in_between() {
+    let after = |seconds: u64| NOW.plus(Duration::from_secs(seconds));
+    let row = request_fetch(None, FetchRequester::Webhook, NOW);
+    let again = settle_fetch(&row, &row, &answered(after(1)), &FACTS, after(1));
+    let row = request_fetch(again, FetchRequester::Other, after(20));
+    assert_eq!(due_since(&row, after(20)), Some(after(20)));
+    let again = settle_fetch(&row, &row, &answered(after(20)), &FACTS, after(21));
+    let again = again.expect("once more");
+    assert_eq!(again.not_before, Some(NOW.plus(LAG)));
+    let late = NOW.plus(LAG);
+    assert_eq!(settle_fetch(&again, &again, &answered(late), &FACTS, late), None);
+}
