@@ -26,6 +26,10 @@ const SHORT_BACKOFF: Backoff =
 /// <https://developer.webex.com/admin/docs/api/guides/webhooks>).
 const NOT_FOUND_TRIES: u32 = 11;
 
+/// How long after the last webhook about it a webinar that is not found counts as not known yet: the shortest time that
+/// [`NOT_FOUND_TRIES`] take.
+pub(super) const NOT_KNOWN_YET: Duration = Duration::from_mins(12);
+
 /// A response in JSON, or that there is none.
 #[derive(Debug)]
 pub(super) struct PlatformAnswer {

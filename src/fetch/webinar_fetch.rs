@@ -155,7 +155,7 @@ impl WebinarFetch<'_> {
             let wait = verdict::short_backoff(tries, (self.settings.random)());
             return self.retry_later(wait, format!("{reason} yet"), FetchBlame::NotFound);
         }
-        if let Some(wait) = self.rest_of_lag(asked_at, api.lag()) {
+        if let Some(wait) = self.wait_after_webhook(asked_at, api.lag(), tries) {
             return self.retry_later(wait, format!("{reason} yet"), FetchBlame::NotFound);
         }
         let fetched = FetchedAnswers {
@@ -260,13 +260,18 @@ impl WebinarFetch<'_> {
         self.task.account.clone().or_else(configured)
     }
 
-    /// The time until an answer shows what the last webhook reported, if one of that time may not (M11): what is missing
-    /// may have just come back.
-    fn rest_of_lag(&self, asked_at: Millis, lag: Duration) -> Option<Duration> {
+    /// The wait before the next request if an answer need not show yet what the last webhook reported (M11): what is
+    /// missing may have just come back, or may not be known yet.
+    fn wait_after_webhook(&self, asked_at: Millis, lag: Duration, tries: u32) -> Option<Duration> {
         // A time to come was written by a clock that was ahead.
         let reported_at = self.task.row.reported_at.filter(|at| *at <= asked_at)?;
-        let shown_from = reported_at.plus(lag);
-        (shown_from > asked_at).then(|| shown_from.since(self.settings.clock.now()))
+        let rest_of = |span| reported_at.plus(span).since(self.settings.clock.now());
+        let since = asked_at.since(reported_at);
+        if since < lag {
+            return Some(rest_of(lag));
+        }
+        let wait = verdict::short_backoff(tries, (self.settings.random)());
+        (since < verdict::NOT_KNOWN_YET).then(|| wait.min(rest_of(verdict::NOT_KNOWN_YET)))
     }
 
     /// The wait before the next request while an operator is needed: as long as the fetch has failed.

@@ -503,6 +503,35 @@ async fn fetch_missing_soon_after_a_webhook_is_repeated_after_the_lag() {
     assert_eq!(fixture.inputs().await[0].2["eventCancelled"], true);
 }
 
+/// A webinar that was missing before counts as missing only once the platform had the time to know what the last webhook
+/// reported of it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn fetch_missing_counts_anew_after_each_webhook() {
+    let fixture = Fixture::new(HEADER);
+    fixture.add_known_webinar().await;
+    fixture.server.answer("/webinars", json!({ "webinars": [] }));
+    fixture.answer_webinar("2", "There");
+    fixture.request_fetch("b", "2").await;
+    let worker = fixture.worker();
+    let drain = async || Arc::clone(&worker).drain(|| ()).await.expect("the fetches are made");
+    for _ in 0..10 {
+        drain().await;
+        fixture.advance(300);
+    }
+    fixture.request_fetch("c", "1").await;
+    for _ in 0..12 {
+        drain().await;
+        assert_eq!(fixture.pending().await, 1);
+        fixture.advance(59);
+    }
+    assert_eq!(fixture.inputs().await[0].2["eventCancelled"], false);
+    for _ in 0..2 {
+        fixture.advance(300);
+        drain().await;
+    }
+    assert_eq!(fixture.inputs().await[0].2["eventCancelled"], true);
+}
+
 /// Otherwise credentials of another account would lose every webinar that was reported meanwhile.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn fetch_of_an_unknown_webinar_goes_on_while_the_platform_finds_nothing() {
