@@ -18,6 +18,7 @@ use super::input::{DEFAULT_TYPE, EventInput};
 use super::policy::Policy;
 use super::register::{Precedence, Stamp};
 use super::time::Millis;
+pub(super) use overlay::HELD;
 pub use overlay::overlay;
 
 /// The beginning of the names of HubSpot's own properties.

@@ -30,6 +30,9 @@ impl<'a> Horizon<'a> {
         Self { at, origins: Some(origins) }
     }
 
+    /// No write is too old.
+    pub(super) const NONE_OLD: Self = Self { at: Millis::new(i64::MIN), origins: None };
+
     /// Every write is too old.
     pub(super) const ALL_OLD: Self = Self { at: Millis::new(i64::MAX), origins: None };
 

@@ -10,6 +10,8 @@ use crate::event::{
     compile_event_expression, fold_with_bases,
 };
 
+mod restored_copy;
+
 const START: Millis = Millis::new(1_800_000_000_000);
 const END: Millis = Millis::new(1_800_003_600_000);
 const NOW: Millis = Millis::new(9_000_000_000);
@@ -264,71 +266,6 @@ fn unread_base_holds_the_event_and_an_absent_one_keeps_nothing() {
     let renamed = change(ChangeKind::Updated, 5, named("New"));
     let gaps = folded(&[renamed], &absent, &policy()).content.expect_err("nothing is made of it");
     assert!(gaps.contains(&Gap::FullPicture) && gaps.contains(&Gap::Shape), "{gaps:?}");
-}
-
-#[test]
-fn base_of_a_restored_copy_wins_over_every_report_of_the_copy_and_no_later_one() {
-    let changes = [
-        change(ChangeKind::Updated, 5, named("Old")),
-        change(
-            ChangeKind::Updated,
-            4,
-            WebinarFields { description: Some("Later".into()), ..WebinarFields::default() },
-        ),
-    ];
-    let base = Base { position: BasePosition::AboveReceipt(1), fields: held() };
-    let known = BTreeMap::from([("7".to_owned(), BaseState::Read(Box::new(base)))]);
-    let bases = EventBases { known, ..EventBases::default() };
-    let input = input(&changes, &bases);
-    assert_eq!(input.event_name, "Held", "M23");
-    assert_eq!(input.event_description.as_deref(), Some("Later"));
-}
-
-/// M23: also over organizer, type, link and properties, in which a base otherwise only fills gaps.
-#[test]
-fn base_of_a_restored_copy_wins_in_every_field() {
-    let fields = WebinarFields {
-        organizer: Some("Copy".into()),
-        event_type: Some("MEETING".into()),
-        description: Some("Copy".into()),
-        join_url: Some("https://example.com/copy".into()),
-        custom: BTreeMap::from([("seats".to_owned(), "3".to_owned())]),
-        start: Some(Millis::new(1_000)),
-        end: EndTime::after_minutes(5),
-        ..named("Copy")
-    };
-    let changes = [change(ChangeKind::Updated, 5, fields)];
-    let base = |last| {
-        let base = Base { position: BasePosition::AboveReceipt(last), fields: held() };
-        let known = BTreeMap::from([("7".to_owned(), BaseState::Read(Box::new(base)))]);
-        EventBases { known, ..EventBases::default() }
-    };
-    assert_eq!(BaseFields::from_input(&input(&changes, &base(1))), held());
-    let later = input(&changes, &base(0));
-    assert_eq!((later.event_name.as_str(), later.event_organizer.as_str()), ("Copy", "Copy"));
-    assert_eq!(later.event_url.as_deref(), Some("https://example.com/copy"));
-    assert_eq!(later.custom_properties["seats"], "3");
-}
-
-/// M23: a run that the copy knows as going on does not open what HubSpot holds as completed.
-#[test]
-fn base_of_a_restored_copy_wins_over_a_run_of_the_copy() {
-    let start = WebinarFields { start: Some(START), ..named("Old") };
-    let run = |ended_at: Option<Millis>| {
-        let phase = if ended_at.is_some() { RunPhase::Ended } else { RunPhase::Started };
-        let session = Some(RunChange { phase, started_at: Some(START), ended_at });
-        let kind = ChangeKind::Completed;
-        Change { session, ..change(kind, START.get() + 60_000, WebinarFields::default()) }
-    };
-    let above = |completed| {
-        let fields = BaseFields { completed, ..held() };
-        let base = Base { position: BasePosition::AboveReceipt(9), fields };
-        let known = BTreeMap::from([("7".to_owned(), BaseState::Read(Box::new(base)))]);
-        EventBases { known, ..EventBases::default() }
-    };
-    let planned = change(ChangeKind::Updated, 5, start);
-    let input_of = |run: Change, completed| input(&[planned.clone(), run], &above(completed));
-    assert!(input_of(run(None), true).event_completed);
 }
 
 /// HubSpot holds no times of an event without times, whatever start was reported of it.

@@ -203,12 +203,14 @@ pub(super) fn end_that_counts(
 }
 
 /// Ignores a cancellation that was first reported after the end that counts: people tidy up their platform after the fact.
+/// One that HubSpot held was in time (M20).
 pub(super) fn effective_cancellation(
     webinar: &Webinar,
     cancelled: Option<Resolved<bool>>,
     end: Option<Millis>,
 ) -> Option<Resolved<bool>> {
     let off = cancelled?;
-    let is_late = end.is_some_and(|end| webinar.told_at(off.stamp, off.receipt) > end);
+    let is_late =
+        !off.is_held() && end.is_some_and(|end| webinar.told_at(off.stamp, off.receipt) > end);
     Some(off.with(off.value && !is_late))
 }

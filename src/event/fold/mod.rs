@@ -159,7 +159,8 @@ fn build_views<'a>(
 /// The event of the whole webinar. If its occurrences have `superseded` it, it is cancelled since the webinar is a
 /// series.
 fn whole_view<'a>(webinar: &'a Webinar, id: &WebinarId, superseded: bool) -> EventView<'a> {
-    let whole = &webinar.whole;
+    let replaced = webinar.replaced.as_deref().filter(|_| superseded);
+    let whole = replaced.unwrap_or(&webinar.whole);
     let shape = webinar.shape.as_ref().map(|shape| shape.value);
     let present = PresentStart::from_registers(webinar, whole);
     let present = present.filter(|_| shape != Some(Shape::Timeless));
@@ -177,7 +178,7 @@ fn whole_view<'a>(webinar: &'a Webinar, id: &WebinarId, superseded: bool) -> Eve
         Some(Shape::Single | Shape::Series | Shape::Timeless) | None => None,
     };
     let program = program.filter(|over| does_completion_count(webinar, *over, present));
-    let completed = resolve_completed(webinar, None, present, [program, runs.is_over]);
+    let completed = resolve_completed(webinar, replaced, present, [program, runs.is_over]);
     let (start, end) = if shape == Some(Shape::Timeless) {
         (None, None)
     } else {
@@ -187,7 +188,7 @@ fn whole_view<'a>(webinar: &'a Webinar, id: &WebinarId, superseded: bool) -> Eve
     };
     let planned = (start.map(|start| start.value), end.map(|end| end.value));
     let over_at = end_that_counts(webinar, runs, completed, Some(planned));
-    let cancelled = resolve_whole_cancelled(webinar, superseded);
+    let cancelled = resolve_whole_cancelled(webinar, whole, superseded);
     EventView {
         cancelled: effective_cancellation(webinar, cancelled, over_at),
         completed,
@@ -199,7 +200,8 @@ fn whole_view<'a>(webinar: &'a Webinar, id: &WebinarId, superseded: bool) -> Eve
 }
 
 /// The end of an event with that start. The actual end lies above the planned one, however often that is reported again:
-/// answers of APIs show the plan of what is over, too.
+/// answers of APIs show the plan of what is over, too. The end that HubSpot held may be either, so it lies among the actual
+/// ones.
 fn resolve_end(
     start: Option<Resolved<Millis>>,
     planned: Option<Resolved<&EndTime>>,
@@ -207,8 +209,10 @@ fn resolve_end(
     runs: RunOutcome,
 ) -> Option<Resolved<Millis>> {
     let actual = actual.map(|end| end.with(EndTime::At(*end.value)));
-    newest_valid_end(start, [actual, runs.actual_end])
-        .or_else(|| newest_valid_end(start, [planned.map(copied), None]))
+    let planned = planned.map(copied);
+    let held = planned.filter(Resolved::is_held);
+    newest_valid_end(start, [actual, runs.actual_end, held])
+        .or_else(|| newest_valid_end(start, [planned]))
 }
 
 fn copied<T: Copy>(resolved: Resolved<&T>) -> Resolved<T> {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use crate::event::base::HELD;
 use crate::event::change::{EndTime, RunPhase, Shape};
 use crate::event::history::History;
 use crate::event::id::{OccurrenceId, ReceiptId};
@@ -25,6 +26,11 @@ pub(super) struct Resolved<T> {
 }
 
 impl<T> Resolved<T> {
+    /// Whether it is what HubSpot held when it was read.
+    pub(super) fn is_held(&self) -> bool {
+        self.receipt == HELD
+    }
+
     /// The same write with another value.
     pub(super) fn with<U>(self, value: U) -> Resolved<U> {
         let Self { stamp, receipt, of_occurrence, .. } = self;
@@ -85,7 +91,7 @@ pub(super) fn resolve_occurrence_cancelled(
         }
     }
     // A recovered series does not recover an occurrence that was cancelled on its own.
-    for off in trailing_streak(whole_cancellations(webinar)) {
+    for off in trailing_streak(cancellations(&webinar.whole)) {
         flags.entry(off.stamp).or_insert(off);
     }
     // The newest answer's list may count only since a late webhook reported the occurrence earlier.
@@ -102,7 +108,7 @@ pub(super) fn resolve_occurrence_cancelled(
         // The events of the other shape are cancelled, whatever is reported of them.
         trailing_streak(series_history(webinar, false)).last(),
     ];
-    earliest_reason(webinar, start_of_streak(&flags), others)
+    earliest_reason(webinar, start_of_cancellation(&flags), others)
 }
 
 /// Since when this occurrence is cancelled, if it is.
@@ -119,22 +125,23 @@ pub(in crate::event) fn occurrence_cancelled_since(
 /// cancelled since the webinar is a series.
 pub(super) fn resolve_whole_cancelled(
     webinar: &Webinar,
+    whole: &Registers,
     superseded: bool,
 ) -> Option<Resolved<bool>> {
-    let flags: FlagsByStamp = whole_cancellations(webinar).map(|off| (off.stamp, off)).collect();
+    let flags: FlagsByStamp = cancellations(whole).map(|off| (off.stamp, off)).collect();
     let series = trailing_streak(series_history(webinar, true)).last();
     let absent = trailing_streak(absences_of(&webinar.whole)).last();
-    earliest_reason(webinar, start_of_streak(&flags), [absent, series.filter(|_| superseded)])
+    earliest_reason(webinar, start_of_cancellation(&flags), [absent, series.filter(|_| superseded)])
 }
 
-/// The reason that was reported first: the cancellation, or one of the others.
+/// The reason that was reported first: the cancellation, or one of the others. What HubSpot held goes before all.
 fn earliest_reason<const N: usize>(
     webinar: &Webinar,
     cancelled: Option<Resolved<bool>>,
     others: [Option<Resolved<bool>>; N],
 ) -> Option<Resolved<bool>> {
     let off = cancelled.filter(|off| off.value).into_iter().chain(others.into_iter().flatten());
-    off.min_by_key(|off| webinar.told_at(off.stamp, off.receipt)).or(cancelled)
+    off.min_by_key(|off| (!off.is_held(), webinar.told_at(off.stamp, off.receipt))).or(cancelled)
 }
 
 /// Whether each answer of the platform's API lacked the webinar or occurrence, oldest first.
@@ -147,6 +154,12 @@ fn absences_of(registers: &Registers) -> impl DoubleEndedIterator<Item = Resolve
 pub(super) fn start_of_streak(flags: &FlagsByStamp) -> Option<Resolved<bool>> {
     let last = flags.values().next_back()?;
     Some(trailing_streak(flags.values().copied()).last().unwrap_or(*last))
+}
+
+/// As [`start_of_streak`], but what HubSpot held goes before: nothing says when it was reported first.
+fn start_of_cancellation(flags: &FlagsByStamp) -> Option<Resolved<bool>> {
+    let held = trailing_streak(flags.values().copied()).find(Resolved::is_held);
+    held.or_else(|| start_of_streak(flags))
 }
 
 /// The unbroken row of newest writes that are true, newest first.
@@ -164,8 +177,7 @@ pub(super) fn writes<'a, T>(
     earlier.iter().chain(last)
 }
 
-fn whole_cancellations(webinar: &Webinar) -> impl DoubleEndedIterator<Item = Resolved<bool>> {
-    let whole = &webinar.whole;
+fn cancellations(whole: &Registers) -> impl DoubleEndedIterator<Item = Resolved<bool>> {
     let all = writes(&whole.earlier_cancelled, whole.cancelled.as_ref());
     all.map(resolve_whole).map(|off| off.with(*off.value))
 }
@@ -238,9 +250,9 @@ pub(super) fn public_runs<'a>(runs: impl Iterator<Item = &'a WebinarRun>) -> Vec
 
 /// The newest end that fits the start. A fixed end is outdated if it was reported before the present start and is not
 /// after it: it belongs to another date.
-pub(super) fn newest_valid_end(
+pub(super) fn newest_valid_end<const N: usize>(
     start: Option<Resolved<Millis>>,
-    mut ends: [Option<Resolved<EndTime>>; 2],
+    mut ends: [Option<Resolved<EndTime>>; N],
 ) -> Option<Resolved<Millis>> {
     ends.sort_by_key(|end| std::cmp::Reverse(end.map(|end| end.stamp)));
     ends.into_iter().flatten().find_map(|end| {

@@ -1,0 +1,172 @@
+//! What HubSpot held of the events of a restored copy (M23).
+
+use super::*;
+
+/// HubSpot holds an event so, above the receipts up to that number.
+fn above(last: u64, event: &str, fields: BaseFields) -> EventBases {
+    let base = Base { position: BasePosition::AboveReceipt(last), fields };
+    let known = BTreeMap::from([(event.to_owned(), BaseState::Read(Box::new(base)))]);
+    EventBases { known, ..EventBases::default() }
+}
+
+#[test]
+fn base_of_a_restored_copy_wins_over_every_report_of_the_copy_and_no_later_one() {
+    let changes = [
+        change(ChangeKind::Updated, 5, named("Old")),
+        change(
+            ChangeKind::Updated,
+            4,
+            WebinarFields { description: Some("Later".into()), ..WebinarFields::default() },
+        ),
+    ];
+    let input = input(&changes, &above(1, "7", held()));
+    assert_eq!(input.event_name, "Held", "M23");
+    assert_eq!(input.event_description.as_deref(), Some("Later"));
+}
+
+/// M23: also over organizer, type, link and properties, in which a base otherwise only fills gaps.
+#[test]
+fn base_of_a_restored_copy_wins_in_every_field() {
+    let fields = WebinarFields {
+        organizer: Some("Copy".into()),
+        event_type: Some("MEETING".into()),
+        description: Some("Copy".into()),
+        join_url: Some("https://example.com/copy".into()),
+        custom: BTreeMap::from([("seats".to_owned(), "3".to_owned())]),
+        start: Some(Millis::new(1_000)),
+        end: EndTime::after_minutes(5),
+        ..named("Copy")
+    };
+    let changes = [change(ChangeKind::Updated, 5, fields)];
+    assert_eq!(BaseFields::from_input(&input(&changes, &above(1, "7", held()))), held());
+    let later = input(&changes, &above(0, "7", held()));
+    assert_eq!((later.event_name.as_str(), later.event_organizer.as_str()), ("Copy", "Copy"));
+    assert_eq!(later.event_url.as_deref(), Some("https://example.com/copy"));
+    assert_eq!(later.custom_properties["seats"], "3");
+}
+
+/// M23: a run that the copy knows as going on does not open what HubSpot holds as completed.
+#[test]
+fn base_of_a_restored_copy_wins_over_a_run_of_the_copy() {
+    let start = WebinarFields { start: Some(START), ..named("Old") };
+    let session = RunChange { phase: RunPhase::Started, started_at: Some(START), ended_at: None };
+    let at = START.get() + 60_000;
+    let run = change(ChangeKind::Started, at, WebinarFields::default());
+    let run = Change { session: Some(session), ..run };
+    let changes = [change(ChangeKind::Updated, 5, start), run];
+    let fields = BaseFields { completed: true, ..held() };
+    assert!(input(&changes, &above(9, "7", fields)).event_completed);
+}
+
+/// M23: nor does its end hide the one that HubSpot holds.
+#[test]
+fn end_of_a_restored_copys_run_does_not_hide_what_hubspot_holds() {
+    let start = WebinarFields { start: Some(START), ..named("Old") };
+    let at = |hours: i64| Millis::new(START.get() + hours * 3_600_000);
+    let run =
+        RunChange { phase: RunPhase::Ended, started_at: Some(at(13)), ended_at: Some(at(14)) };
+    let kind = ChangeKind::Completed;
+    let run = Change { session: Some(run), ..change(kind, at(14).get(), WebinarFields::default()) };
+    let changes = [change(ChangeKind::Updated, 5, start), run];
+    for completed in [false, true] {
+        let input = input(&changes, &above(9, "7", BaseFields { completed, ..held() }));
+        assert_eq!(input.end_date_time, Some(END), "completed: {completed}");
+    }
+}
+
+/// M20: HubSpot holds it as cancelled, so it was cancelled in time, whatever else is held of it.
+#[test]
+fn cancelled_and_completed_hold_together() {
+    let start = WebinarFields { start: Some(START), ..named("Old") };
+    let on = WebinarFields { cancelled: Some(false), ..WebinarFields::default() };
+    let after = END.get() + 3_600_000;
+    let changes = [change(ChangeKind::Updated, 5, start), change(ChangeKind::Recovered, after, on)];
+    let fields = BaseFields { cancelled: true, completed: true, ..held() };
+    let input = input(&changes, &above(9, "7", fields));
+    assert!(input.event_cancelled && input.event_completed);
+}
+
+/// M9, M23: repeated after its end, a cancellation is as old as the one that HubSpot holds.
+#[test]
+fn cancelled_holds_although_it_is_reported_again_after_the_end() {
+    let start = WebinarFields { start: Some(START), ..named("Old") };
+    let off = WebinarFields { cancelled: Some(true), ..WebinarFields::default() };
+    let after = END.get() + 3_600_000;
+    let changes =
+        [change(ChangeKind::Updated, 5, start), change(ChangeKind::Cancelled, after, off)];
+    let fields = BaseFields { cancelled: true, ..held() };
+    assert!(input(&changes, &above(1, "7", fields)).event_cancelled);
+}
+
+/// A list of the occurrence `o1`.
+fn listed() -> Change {
+    let occurrence = OccurrenceChange {
+        id: OccurrenceId::parse("o1").expect("valid"),
+        fields: WebinarFields { start: Some(START), ..WebinarFields::default() },
+    };
+    Change {
+        shape: Some(Shape::Series),
+        full_picture: true,
+        occurrences: vec![occurrence],
+        listing: OccurrenceListing::Full,
+        ..change(ChangeKind::Updated, 5, named("New"))
+    }
+}
+
+/// M23: the copy's list of those that take place is older than what HubSpot holds.
+#[test]
+fn cancelled_occurrence_is_not_taken_back_by_a_list_of_the_restored_copy() {
+    let fields = BaseFields { cancelled: true, ..held() };
+    for (last, cancelled) in [(9, true), (0, false)] {
+        let input = input(&[listed()], &above(last, "7-o1", fields.clone()));
+        assert_eq!(input.event_cancelled, cancelled, "received after the copy: {}", last == 0);
+    }
+}
+
+/// M23: nor is the one event of a series.
+#[test]
+fn cancelled_series_is_not_taken_back_by_a_list_of_the_restored_copy() {
+    let policy = Policy { organizer: None, recurring: RecurringMode::Series, ..policy() };
+    let bases = above(9, "7", BaseFields { cancelled: true, ..held() });
+    assert!(folded(&[listed()], &bases, &policy).content.expect("complete").event_cancelled);
+}
+
+/// M23: what the copy holds of the whole series is older, too.
+#[test]
+fn completed_occurrence_is_not_opened_by_what_the_restored_copy_holds_of_the_series() {
+    let open = WebinarFields { completed: Some(false), ..WebinarFields::default() };
+    let changes = [listed(), change(ChangeKind::Updated, 6, open)];
+    let fields = BaseFields { completed: true, ..held() };
+    for (last, completed) in [(9, true), (1, false)] {
+        let input = input(&changes, &above(last, "7-o1", fields.clone()));
+        assert_eq!(input.event_completed, completed, "received after the copy: {}", last == 1);
+    }
+}
+
+/// M23: HubSpot holds times, so the event had some after all that the copy holds.
+#[test]
+fn times_hold_over_a_restored_copy_that_knows_none() {
+    let fields = WebinarFields { start: Some(START), ..named("Copy") };
+    let report = change(ChangeKind::Updated, 5, fields);
+    let timeless = Change { shape: Some(Shape::Timeless), full_picture: true, ..report };
+    for (last, start) in [(9, Some(START)), (0, None)] {
+        let input = input(std::slice::from_ref(&timeless), &above(last, "7", held()));
+        assert_eq!(input.start_date_time, start, "received after the copy: {}", last == 0);
+    }
+}
+
+/// M23, M27: the event whose place occurrences took stays as HubSpot holds it: they took it in time.
+#[test]
+fn event_that_occurrences_replaced_stays_as_it_is_over_a_restored_copy() {
+    let start = WebinarFields { start: Some(Millis::new(1_000)), ..named("Old") };
+    let over = WebinarFields { completed: Some(true), ..WebinarFields::default() };
+    let shaped = |shape, change| Change { shape: Some(shape), full_picture: true, ..change };
+    let changes = [
+        shaped(Shape::Single, change(ChangeKind::Updated, 5, start)),
+        change(ChangeKind::Updated, 6, over),
+        shaped(Shape::Series, change(ChangeKind::Updated, 7, WebinarFields::default())),
+    ];
+    let fields = BaseFields { cancelled: true, completed: true, ..held() };
+    let input = input(&changes, &above(9, "7", fields.clone()));
+    assert_eq!(BaseFields::from_input(&input), fields);
+}
