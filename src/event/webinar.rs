@@ -22,7 +22,8 @@ pub const OCCURRENCES_MAX: usize = 500;
 /// Upper bound of runs per webinar; the oldest by the platform's clock are dropped. A daily webinar reaches it after
 /// more than a year.
 const RUNS_MAX: usize = 512;
-/// Upper bound of full lists that are held beside the newest. Older ones are written into the known occurrences.
+/// Upper bound of full lists that are held beside the newest, of each kind. Older ones are written into the known
+/// occurrences.
 const LISTS_MAX: usize = 16;
 /// Changes that arrive within this time of each other give the same events in any order.
 const ORDER_WINDOW: Duration = Duration::from_hours(7 * 24);
@@ -74,9 +75,12 @@ pub struct Webinar {
     /// Earlier full lists. An occurrence is cancelled as of the first list of an unbroken row of lists without it.
     #[serde(default, skip_serializing_if = "History::is_empty")]
     pub earlier_lists: History<BTreeSet<OccurrenceId>>,
-    /// Newest full list that the platform's API answered. It decides about occurrences that become known later.
+    /// Newest full list that the platform's API answered.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_list: Option<Register<BTreeSet<OccurrenceId>>>,
+    /// Earlier ones. They count also for occurrences that become known later, by an older webhook.
+    #[serde(default, skip_serializing_if = "History::is_empty")]
+    pub earlier_observed: History<BTreeSet<OccurrenceId>>,
     /// Full list of the platform's API that was asked for last, whatever its own time is. It makes times known again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_asked: Option<AskedList>,
@@ -176,7 +180,7 @@ impl Webinar {
         self.earlier_shapes.retain(&mut self.shape, keep);
         self.whole.retain(keep);
         self.earlier_lists.retain(&mut self.full_list, keep);
-        retain(&mut self.observed_list, keep);
+        self.earlier_observed.retain(&mut self.observed_list, keep);
         self.last_asked.take_if(|list| !keep(list.receipt));
         retain(&mut self.times_unknown, keep);
         self.occurrences.retain(|_, own| {
@@ -282,7 +286,7 @@ impl Webinar {
         self.whole.write(&change.whole, place);
         for OccurrenceChange { id, fields } in &change.occurrences {
             if !too_many || self.occurrences.contains_key(id) {
-                self.occurrence(id).write(fields, place);
+                self.occurrences.entry(id.clone()).or_default().write(fields, place);
             }
         }
         let listed = || change.occurrences.iter().map(|occurrence| occurrence.id.clone()).collect();
@@ -290,33 +294,13 @@ impl Webinar {
             OccurrenceListing::Partial => {}
             OccurrenceListing::Full => self.write_full_list(place.register(listed()), place),
             OccurrenceListing::Observed => {
-                let list: BTreeSet<OccurrenceId> = listed();
-                for (id, own) in self.reported_occurrences() {
-                    let absent = place.register(!list.contains(id));
-                    if own.is_touched_by(&absent) {
-                        own.write_absent(absent, place.horizon);
-                    }
-                }
-                write(&mut self.observed_list, place.register(list));
+                self.write_observed_list(place.register(listed()), place)
             }
             OccurrenceListing::Unknown => write(&mut self.times_unknown, place.register(())),
         }
         if let Some(session) = change.session {
             self.record_run(session, place.stamp, place.receipt);
         }
-    }
-
-    /// The registers of an occurrence. A new one is as absent as the platform's newest list says.
-    fn occurrence(&mut self, id: &OccurrenceId) -> &mut Registers {
-        let observed = self.observed_list.as_ref();
-        self.occurrences.entry(id.clone()).or_insert_with(|| {
-            let mut own = Registers::default();
-            if let Some(Register { value, stamp, receipt }) = observed {
-                let absent = !value.contains(id);
-                own.absent = Some(Register { value: absent, stamp: *stamp, receipt: *receipt });
-            }
-            own
-        })
     }
 
     /// The occurrences of which more than the id is known.
@@ -333,6 +317,20 @@ impl Webinar {
                 let absent = Register { value: !value.contains(id), stamp, receipt };
                 if own.is_touched_by(&absent) {
                     own.write_unlisted(absent);
+                }
+            }
+        }
+    }
+
+    /// As [`Self::write_full_list`], of a list that the platform's API answered.
+    fn write_observed_list(&mut self, new: Register<BTreeSet<OccurrenceId>>, place: Placement<'_>) {
+        self.earlier_observed.write(&mut self.observed_list, new, place.horizon);
+        while let Some(old) = self.earlier_observed.pop_oldest(LISTS_MAX) {
+            let Register { value, stamp, receipt } = old;
+            for (id, own) in self.reported_occurrences() {
+                let absent = Register { value: !value.contains(id), stamp, receipt };
+                if own.is_touched_by(&absent) {
+                    own.write_absent(absent, Horizon::ALL_OLD);
                 }
             }
         }

@@ -94,10 +94,9 @@ pub(super) fn resolve_occurrence_cancelled(
     for off in trailing_streak(cancellations(&webinar.whole)) {
         flags.entry(off.stamp).or_insert(off);
     }
-    // The newest answer's list may count only since a late webhook reported the occurrence earlier.
-    let newest = webinar.observed_list.as_ref();
-    let newest = newest.map(|list| resolve_whole(list).with(!list.value.contains(id)));
-    let absences = absences_of(own).chain(newest);
+    let observed = writes(&webinar.earlier_observed, webinar.observed_list.as_ref());
+    let observed = observed.map(|list| resolve_whole(list).with(!list.value.contains(id)));
+    let absences = absences_of(own).chain(observed);
     let absences: FlagsByStamp = absences
         .filter(|absent| counts(absent.value, absent.stamp))
         .map(|absent| (absent.stamp, absent))

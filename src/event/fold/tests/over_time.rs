@@ -258,6 +258,31 @@ fn observed_list_counts_for_an_occurrence_that_is_reported_earlier_later_on() {
     assert_eq!(webinar.cancelled(), ["7-d"]);
 }
 
+/// M8: an occurrence is absent since the first of the lists without it, also if it becomes known after all of them. The
+/// first was in time, before the completion.
+#[test]
+fn every_observed_list_counts_for_an_occurrence_that_becomes_known_last() {
+    let list = |change: &mut Change| {
+        change.listing = OccurrenceListing::Observed;
+        change.occurrences = ["a", "b", "c"].map(|id| occurrence(id, at(DAY))).into();
+    };
+    let known = |change: &mut Change| change.occurrences = vec![occurrence("d", at(3 * DAY))];
+    let over = |change: &mut Change| change.whole.completed = Some(true);
+    for is_known_last in [false, true] {
+        let mut webinar = TestWebinar::series();
+        if !is_known_last {
+            webinar.report(-5 * DAY, known);
+        }
+        webinar.report(-2 * DAY, list);
+        webinar.report(-3 * DAY, over);
+        webinar.report(-4 * DAY, list);
+        if is_known_last {
+            webinar.report(-5 * DAY, known);
+        }
+        assert_eq!(webinar.cancelled(), ["7-d"], "known last: {is_known_last}");
+    }
+}
+
 /// M12: any list that was asked for later makes times known again.
 #[test]
 fn answered_list_makes_unknown_times_known() {
