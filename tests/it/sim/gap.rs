@@ -1,9 +1,10 @@
 //! Nothing runs and nothing is sent for days: then what is over is pruned, as the service's retention says, and the platforms
 //! go on with the same webinars.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
-use webinar_bridge::event::Millis;
+use webinar_bridge::event::{Change, Millis};
 
 use super::fault_profile::FaultProfile;
 use super::webhooks::{Webhook, ms};
@@ -28,13 +29,20 @@ impl Gap {
         Self { begins_at: Some(begins_at), length: days * DAY }
     }
 
-    /// What the platforms send after its beginning is said and sent after its end.
+    /// What the platforms send after its beginning is said and sent after its end. The creation of a webinar of which they
+    /// spoke before is merely sent late.
     pub(super) fn postpone(&self, webhooks: &mut [Webhook]) {
-        let later = webhooks.iter_mut().filter(|webhook| Some(webhook.due) > self.begins_at);
+        let name = |change: &Change| (change.account.clone(), change.webinar.clone());
+        let (earlier, later): (Vec<_>, Vec<_>) =
+            webhooks.iter_mut().partition(|webhook| Some(webhook.due) <= self.begins_at);
+        let known: BTreeSet<_> =
+            earlier.iter().flat_map(|webhook| &webhook.changes).map(name).collect();
         for webhook in later {
             webhook.due = webhook.due.plus(self.length);
             for change in &mut webhook.changes {
-                change.occurred_at = change.occurred_at.map(|at| at.plus(self.length));
+                if !change.is_creation || !known.contains(&name(change)) {
+                    change.occurred_at = change.occurred_at.map(|at| at.plus(self.length));
+                }
             }
         }
     }

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use tokio::sync::{Notify, watch};
 use webinar_bridge::event::{
-    AccountName, AccountStatus, EventKey, Gap, Millis, ReceiptId, SourceName, StatusChange,
-    StatusUpdate, WebinarId,
+    AccountName, AccountStatus, EventKey, Gap, Millis, PauseReason, ReceiptId, SourceName,
+    StatusChange, StatusUpdate, WebinarId,
 };
 use webinar_bridge::ledger::{
     AccountStatuses, BaseRead, BaseReadOutcome, BaseReads, Browse, ClaimRequest, ClaimResult,
@@ -88,7 +88,8 @@ impl<L: Ledger> FaultyLedger<L> {
         }
     }
 
-    /// Checks that a replay changes exactly the events whose mapping changed.
+    /// Checks that a replay changes exactly the events whose mapping changed, and those whose timers ran out while none
+    /// ran by a doubted clock.
     fn replayed(&self, receipt: ReceiptId, before: &[EventSummary], after: &[EventSummary]) {
         let now = self.injector.now();
         let mut world = self.injector.world();
@@ -99,9 +100,14 @@ impl<L: Ledger> FaultyLedger<L> {
         let sent = |event: &EventSummary| {
             (event.state, event.version, event.object_id.clone(), event.refused.clone())
         };
+        let is_late_timer = |after: &EventSummary| {
+            !world.belief.is_settled()
+                && world.oracle.is_expected(&after.key, after.input.as_deref())
+        };
         let touched = |before: &&EventSummary| match of(before) {
             Some(after) if content(after) == content(before) => sent(after) != sent(before),
-            None | Some(_) => same,
+            Some(after) => same && !is_late_timer(after),
+            None => same,
         };
         // A creation that is known now makes a read needless.
         let was_read = |before: &&EventSummary| !before.gaps.contains(&Gap::BaseUnread);
@@ -229,9 +235,10 @@ impl<L: Ledger> Outbox for FaultyLedger<L> {
         if let Ok(RecordResult::Recorded) = done {
             let mut world = self.injector.world();
             world.departed.retain(|id, _| !ids.contains(id));
+            let now = self.injector.now();
             for id in confirmed {
                 let key = world.claimed[&id].clone();
-                world.oracle.confirmed(&key);
+                world.allowed += world.oracle.confirmed(&key, now);
             }
         }
         self.injector.point("settled").await;
@@ -304,6 +311,12 @@ impl<L: Ledger> AccountStatuses for FaultyLedger<L> {
     ) -> Result<StatusUpdate, LedgerError> {
         self.injector.point("amend").await;
         let done = self.inner.update_status(account, change).await;
+        if let Ok(StatusUpdate { before, after }) = &done
+            && before.is_paused_for(PauseReason::Refused)
+            && !after.is_paused_for(PauseReason::Refused)
+        {
+            self.injector.world().end_waits(account);
+        }
         self.or_unknown("amended", done).await
     }
 }

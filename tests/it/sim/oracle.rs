@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use webinar_bridge::event::{
-    AccountName, Change, EventKey, ExternalAccountId, ExternalEventId, Millis, ReceiptId,
-    RecurringMode, SourceName, WebinarId,
+    AccountName, Change, EventInput, EventKey, ExternalAccountId, ExternalEventId, Millis,
+    ReceiptId, RecurringMode, SourceName, WebinarId,
 };
 use webinar_bridge::ledger::{NewReceipt, Policies, ReceiptContent, ReceiptKind};
 
@@ -117,9 +117,18 @@ impl Oracle {
         changed
     }
 
-    /// HubSpot confirmed a state of the event.
-    pub(super) fn confirmed(&mut self, key: &EventKey) {
-        self.confirmed.insert(key.clone());
+    /// HubSpot confirmed a state of the event. What became incomplete while its first call was under way is sent then with
+    /// the times that are known. Returns the number of changed events.
+    pub(super) fn confirmed(&mut self, key: &EventKey, now: Millis) -> u64 {
+        if !self.confirmed.insert(key.clone()) {
+            return 0;
+        }
+        let name = self.webinar_of(key).cloned();
+        let is_incomplete =
+            self.events(&key.hubspot).get(key).is_some_and(|event| event.content.is_err());
+        let Some(name) = name.filter(|_| is_incomplete) else { return 0 };
+        self.note_held(&name);
+        self.refold(&name, now)
     }
 
     /// Notes what HubSpot holds of a webinar that changes now.
@@ -297,6 +306,7 @@ impl Oracle {
     }
 
     /// Records a sent state. An error if the event never had it, or, unless `may_be_older`, a later one was sent before.
+    /// By a clock that is wrong now and then, an event may have the same state again.
     pub(super) fn sent(
         &mut self,
         key: &EventKey,
@@ -310,7 +320,8 @@ impl Oracle {
             states.iter().rposition(|state| state == input)
         };
         let mut at = known(self);
-        if at.is_none() {
+        let newest = self.history.get(key).map(|(_, newest)| *newest);
+        if at < newest || at.is_none() {
             changed = self.pass(now);
             at = known(self);
         }
@@ -335,6 +346,13 @@ impl Oracle {
                 events.iter().map(move |event| (key_of(hubspot, external, event), event))
             })
             .collect()
+    }
+
+    /// Whether that is the event's present state.
+    pub(super) fn is_expected(&self, key: &EventKey, input: Option<&[u8]>) -> bool {
+        let events = self.events(&key.hubspot);
+        let content = events.get(key).map(|event| event.content.as_ref().ok());
+        content.is_some_and(|content| content.map(EventInput::to_json).as_deref() == input)
     }
 
     /// Number of states that the event has had.

@@ -52,6 +52,9 @@ const HEALED: Duration = LATE_EFFECT_WINDOW.saturating_add(Duration::from_mins(1
 /// Time limit for coming to rest: the longest pauses without a given end last ten minutes.
 const REST_WITHIN: Duration = Duration::from_mins(25);
 
+/// After a long time without the bridge HubSpot has told it the time by then, if it has a reason to ask, and timers ran.
+const SETTLED_WITHIN: Duration = Duration::from_mins(10);
+
 /// How long events are kept, and fetches that fail: longer than any simulation.
 const EVENTS_KEPT: Duration = Duration::from_hours(24 * 60);
 
@@ -365,16 +368,16 @@ async fn rest<L: Ledger>(bridge: &Bridge<L>) {
             bridge.ledger.wake_up(&account).notify_one();
         }
     }
-    if !thin_life::made(bridge.ledger.as_ref(), injector).await {
+    let lister = bridge.lister.as_ref();
+    if !thin_life::made(bridge.ledger.as_ref(), injector, lister).await {
         return;
     }
     let mut began = injector.now();
     loop {
         if is_at_rest(bridge).await {
             check::verify(bridge.ledger.as_ref(), injector).await;
-            let lister = bridge.lister.as_ref();
             if thin_life::verify(bridge.ledger.as_ref(), injector, lister).await
-                || !thin_life::made(bridge.ledger.as_ref(), injector).await
+                || !thin_life::made(bridge.ledger.as_ref(), injector, lister).await
             {
                 return;
             }
@@ -413,12 +416,17 @@ async fn is_at_rest<L: Ledger>(bridge: &Bridge<L>) -> bool {
     }
     let mut world = bridge.injector.world();
     let told = world.webhooks.iter().all(|webhook| webhook.answered && webhook.again == 0);
-    let healed = world.unknown_since.is_none_or(|at| now.since(at) > HEALED);
+    // After a start the time until a second sending begins again.
+    let healed = world.unknown_since.is_none_or(|at| now.since(at.max(world.run_began)) > HEALED);
     // A timer that has just run out is not late yet.
     let timers = world.oracle.next_due().is_some_and(|due| {
         due <= now.plus(Duration::from_mins(2)) && due.plus(Duration::from_mins(1)) > now
     });
-    let is_clock_right = world.clock_errors.is_over(now);
+    world.note_clock(now);
+    let is_settled = world.clock_errors.has_any()
+        || world.belief.is_settled()
+        || now.since(world.run_began) > SETTLED_WITHIN;
+    let is_clock_right = world.clock_errors.is_over(now) && is_settled;
     !busy && told && healed && !timers && is_clock_right && !world.has_delayed_batches(now)
 }
 

@@ -12,7 +12,7 @@ use webinar_bridge::event::{Millis, WebinarId};
 use webinar_bridge::fetch::{FetchWorker, Settings, WebinarLister};
 use webinar_bridge::intake::Source;
 use webinar_bridge::ledger::{
-    FetchQuery, FetchQueue as _, FetchRedrive, FetchState, Ledger, PAGE_MAX,
+    FetchQuery, FetchQueue as _, FetchRedrive, FetchState, FetchSummary, Ledger, PAGE_MAX,
 };
 use webinar_bridge::net::{Http, HttpRequest, HttpResponse, TransportError};
 use webinar_bridge::providers::{ListQuery, TimeRange};
@@ -34,6 +34,8 @@ const LOOK: Duration = Duration::from_secs(20);
 const MADE_WITHIN: Duration = Duration::from_hours(14);
 /// Redrives of dead fetches until all are made.
 const MAX_REDRIVES: u32 = 3;
+/// What is shown of a webinar that is not found, while no other is.
+const NO_WITNESS: &str = "no other is found with these credentials";
 /// Time before an operator tries again.
 const AGAIN: Duration = Duration::from_secs(30);
 
@@ -165,21 +167,31 @@ pub(super) async fn quiet(injector: &FaultInjector) {
     }
 }
 
-/// Waits until all fetches are made; an operator redrives those that are dead. False if they are not made in time.
-pub(super) async fn made<L: Ledger>(ledger: &FaultyLedger<L>, injector: &FaultInjector) -> bool {
-    if injector.world().thin.is_none() {
-        return true;
-    }
-    let began = injector.now();
-    let mut redrives = 0;
+/// Waits until all fetches are made; an operator redrives those that are dead, and backfills once if the rest waits for
+/// that. False if they are not made in time.
+pub(super) async fn made<L: Ledger>(
+    ledger: &FaultyLedger<L>,
+    injector: &FaultInjector,
+    lister: Option<&WebinarLister>,
+) -> bool {
+    let Some(lister) = lister else { return true };
+    let mut began = injector.now();
+    let (mut redrives, mut is_backfilled) = (0, false);
     loop {
         let now = injector.now();
         let query = FetchQuery { limit: PAGE_MAX, ..FetchQuery::default() };
         let rows = ledger.inner.list_fetches(query).await.expect("it is read").items;
         let is = |state| rows.iter().any(|row| row.state == state);
-        let is_quiet = injector.world().thin.as_ref().is_some_and(|thin| thin.is_quiet(now));
+        let is_quiet = {
+            let world = injector.world();
+            let is_heard = world.webhooks.iter().all(|webhook| webhook.answered);
+            is_heard && world.thin.as_ref().is_some_and(|thin| thin.is_quiet(now))
+        };
         if !is_quiet || is(FetchState::Pending) || is(FetchState::Answered) {
-            if now.since(began) > MADE_WITHIN {
+            if is_quiet && !is_backfilled && lack_witness(ledger, injector, &rows).await {
+                backfill(ledger, injector, lister).await;
+                (began, is_backfilled) = (injector.now(), true);
+            } else if now.since(began) > MADE_WITHIN {
                 injector.world().wrong(now, format!("some fetches are not made: {rows:?}"));
                 return false;
             }
@@ -195,6 +207,29 @@ pub(super) async fn made<L: Ledger>(ledger: &FaultyLedger<L>, injector: &FaultIn
         }
         tokio::time::sleep(LOOK).await;
     }
+}
+
+/// Whether all that is left waits for a person, and shows why (M14): the platform has none of these webinars, and the
+/// bridge knows no coming one that it has, so that it cannot tell whether it would be shown any.
+async fn lack_witness<L: Ledger>(
+    ledger: &FaultyLedger<L>,
+    injector: &FaultInjector,
+    rows: &[FetchSummary],
+) -> bool {
+    let coming = ledger.inner.coming_webinars(&source(THIN_SOURCE), None).await;
+    let coming = coming.expect("it is read").items;
+    let world = injector.world();
+    let thin = world.thin.as_ref().expect("it has a worker");
+    let exists = |id: &WebinarId| {
+        thin.api.webinars.get(id.as_str()).is_some_and(|webinar| webinar.last().is_some())
+    };
+    let is_open =
+        |row: &&FetchSummary| matches!(row.state, FetchState::Pending | FetchState::Answered);
+    let waits = |row: &FetchSummary| {
+        let shown = row.last_error.as_ref().is_some_and(|why| why.ends_with(NO_WITNESS));
+        shown && !exists(&row.webinar)
+    };
+    rows.iter().filter(is_open).all(waits) && !coming.iter().any(exists)
 }
 
 /// Compares HubSpot with the truth. Before the last backfill, which is requested then, it may lack what no webhook

@@ -347,6 +347,11 @@ impl World {
         self.unknown_since = Some(now);
     }
 
+    /// The account works again: what waits is sent at once.
+    pub(super) fn end_waits(&mut self, account: &AccountName) {
+        self.at_it.retain(|key, _| key.hubspot != *account);
+    }
+
     /// A request to HubSpot begins: its states must be expected, and none of its events may be in flight already. The
     /// last calls under a lost lease may carry older states, and events that are in flight.
     pub(super) fn begin_request(&mut self, now: Millis, host: &str, body: &[u8]) -> Vec<EventKey> {
@@ -407,13 +412,11 @@ impl World {
         } else {
             CallFault::none()
         };
-        let body = String::from_utf8_lossy(&request.body);
-        let poisoned =
-            [POISON_IDENTIFIED, POISON_UNIDENTIFIED].iter().any(|poison| body.contains(poison));
-        if poisoned && call_fault.fault == Some(EmulatorFault::FewerResults) {
+        if is_poisoned(&request.body) && call_fault.fault == Some(EmulatorFault::FewerResults) {
             // The returned events would be confirmed, poison among them.
             call_fault.fault = Some(EmulatorFault::NoResults("COMPLETE"));
         }
+        call_fault.fault = call_fault.fault.map(|fault| unless_poisoned(fault, &request.body));
         if self.mishap.silences(host, now) && call_fault.fault.is_none() {
             call_fault.fault = Some(EmulatorFault::NoResults("COMPLETE"));
         }
@@ -481,6 +484,7 @@ impl World {
     /// An abandoned upsert arrives.
     pub(super) fn abandon(&mut self, at: Millis, host: &str, request: &SimpleRequest) {
         let fault = CallFault::of_abandoned_call(&mut self.rng);
+        let fault = unless_poisoned(fault, &request.body);
         self.note(at, format!("{host}: nobody waits for it any more: {fault:?}"));
         let portal = self.portals.get_mut(host).expect("only accounts that exist are called");
         portal.emulator.clear_faults();
@@ -513,7 +517,7 @@ impl World {
         let fault = if request.body.len() > LONGEST_BODY {
             Some(EmulatorFault::Status { status: 413, retry_after: None })
         } else {
-            call_fault.fault
+            call_fault.fault.map(|fault| unless_poisoned(fault, &request.body))
         };
         if let Some(fault) = fault {
             portal.emulator.inject(fault);
@@ -581,6 +585,22 @@ impl World {
     pub(super) fn has_delayed_batches(&mut self, now: Millis) -> bool {
         self.portals.values_mut().any(|portal| portal.emulator.store_landed(now).is_some())
     }
+}
+
+/// Whether HubSpot refuses a body for one of its events.
+fn is_poisoned(body: &[u8]) -> bool {
+    let body = String::from_utf8_lossy(body);
+    [POISON_IDENTIFIED, POISON_UNIDENTIFIED].iter().any(|poison| body.contains(poison))
+}
+
+/// A fault of a call with that body: what HubSpot refuses it does not store, however it answers.
+fn unless_poisoned(fault: EmulatorFault, body: &[u8]) -> EmulatorFault {
+    if let EmulatorFault::StoredLater { reply, .. } = &fault
+        && is_poisoned(body)
+    {
+        return EmulatorFault::clone(reply);
+    }
+    fault
 }
 
 /// The events of a body and their states.

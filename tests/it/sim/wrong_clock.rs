@@ -77,6 +77,11 @@ impl ClockErrors {
         present.map_or(0, |episode| episode.ahead)
     }
 
+    /// Whether the clock is ever wrong.
+    pub(super) fn has_any(&self) -> bool {
+        !self.0.is_empty()
+    }
+
     /// Whether everything is taken back that a wrong clock did.
     pub(super) fn is_over(&self, now: Millis) -> bool {
         self.0.iter().all(|episode| episode.to.plus(TAKEN_BACK_WITHIN) < now)
@@ -160,6 +165,8 @@ impl Belief {
         self.lately.retain(|(_, at)| is_recent(*at));
         self.stopped = self.stopped.filter(|(_, at)| is_recent(*at));
         if self.may_be_doubted(ahead) {
+            // Doubt changes nothing: what timers did is taken back once it is over.
+            self.lately.iter_mut().for_each(|(_, at)| *at = now);
             self.stopped = Some((*self.doubted_since.get_or_insert(now), now));
         } else {
             self.doubted_since = None;
@@ -171,16 +178,26 @@ impl Belief {
         } else {
             self.has_witness.then_some(0)
         };
+        // While the clock may be doubted as well, nobody knows whether it was recorded.
+        let is_certain =
+            self.has_witness || self.off_since.is_none() && !self.may_be_doubted(ahead);
         if let Some(ahead) = recorded {
-            match self.written_ahead.last() {
+            match self.written_ahead.last_mut() {
                 Some((last, since)) if *last == ahead => {
-                    if since.plus(RECORDED_WITHIN) < now {
+                    if !is_certain {
+                        *since = now;
+                    } else if since.plus(RECORDED_WITHIN) < now {
                         self.written_ahead.drain(..self.written_ahead.len() - 1);
                     }
                 }
                 _ => self.written_ahead.push((ahead, now)),
             }
         }
+    }
+
+    /// Whether timers have run since a time without any writes, which makes the clock doubted until HubSpot tells its own.
+    pub(super) fn is_settled(&self) -> bool {
+        self.off_since.is_none() && self.stopped.is_none()
     }
 
     /// The times by which timers may have run out, apart from the present one.
