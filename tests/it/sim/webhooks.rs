@@ -1,6 +1,7 @@
 //! The platforms' webhooks: webinars of every shape, reported in parts, late, repeated and out of order.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::time::Duration;
 
 use sha2::{Digest, Sha256};
@@ -14,7 +15,7 @@ use webinar_bridge::ledger::{DuplicateRule, NewReceipt, Policies, ReceiptContent
 
 use super::renamed_source;
 use super::thin::THIN_SOURCE;
-use crate::harness::build::{account, policy, source};
+use crate::harness::build::{NOON, account, policy, source};
 use crate::harness::rng::SeededRng;
 
 /// Events with this name are refused with a batch's 400, which does not identify them.
@@ -51,6 +52,25 @@ pub(super) enum MappedAs {
     Right,
     Wrong(Vec<Change>),
     None,
+}
+
+impl fmt::Display for Webhook {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { source, due, again, changes, fetch_requests, mapped_as, .. } = self;
+        let mapped = match mapped_as {
+            MappedAs::Right => "",
+            MappedAs::Wrong(_) => ", mapped wrongly",
+            MappedAs::None => ", not mapped",
+        };
+        write!(f, "of {source} at {} ms{mapped}, again {again}:", due.get() - NOON.get())?;
+        for change in changes {
+            write!(f, " {}", serde_json::to_string(change).expect("it is written"))?;
+        }
+        for request in fetch_requests {
+            write!(f, " asks about {}", request.webinar)?;
+        }
+        Ok(())
+    }
 }
 
 impl Webhook {
