@@ -259,7 +259,9 @@ impl Webinar {
         let place = Placement { stamp, receipt: provenance.receipt, horizon };
         self.write_change(change, too_many, place);
         self.origins = origins;
+        // A platform's clock may be ahead of the receipt.
         let created_at = change.created_at.or_else(|| change.is_creation.then_some(stamp.at));
+        let created_at = created_at.map(|at| at.min(received_at));
         if change.listing == OccurrenceListing::Observed {
             let asked = AskedList { asked_at: received_at, receipt: provenance.receipt };
             self.last_asked = self.last_asked.max(Some(asked));
@@ -294,7 +296,7 @@ impl Webinar {
             OccurrenceListing::Partial => {}
             OccurrenceListing::Full => self.write_full_list(place.register(listed()), place),
             OccurrenceListing::Observed => {
-                self.write_observed_list(place.register(listed()), place)
+                self.write_observed_list(place.register(listed()), place);
             }
             OccurrenceListing::Unknown => write(&mut self.times_unknown, place.register(())),
         }

@@ -177,6 +177,20 @@ fn origins_are_exactly_those_of_present_values() {
     assert!(!webinar.origins.contains_key(&provenance(1, 1).receipt));
 }
 
+/// M19: a platform's clock that is ahead does not date a creation after a restoration of the store.
+#[test]
+fn creation_is_no_later_than_its_receipt() {
+    let received_at = Millis::new(60_000);
+    for (reported, created) in [(7_200_000, 60_000), (50_000, 50_000)] {
+        let mut provenance = provenance(1, reported);
+        provenance.origin.received_at = received_at;
+        let creation = Change { is_creation: true, ..change() };
+        let mut webinar = Webinar::default();
+        webinar.merge(&creation, &provenance).expect("one provider");
+        assert_eq!(webinar.created_at, Some(Millis::new(created)));
+    }
+}
+
 #[test]
 fn was_whole_stays_once_set() {
     let shaped = |shape| Change { shape: Some(shape), ..change() };
