@@ -71,9 +71,11 @@ pub fn move_status(status: AccountStatus, now: Millis, by: Duration) -> AccountS
     }
 }
 
-/// The account's status at the start.
+/// The account's status at the start. A first failure that is to come shows by how much the clock was ahead that wrote it.
 #[must_use]
 pub fn cut_status(status: AccountStatus, now: Millis) -> AccountStatus {
+    let ahead = status.failing_since.map_or(Duration::ZERO, |since| since.since(now));
+    let status = move_status(status, now, ahead);
     let longest = if status.paused.is_some() { LONGEST_WAIT } else { LONGEST_ACCOUNT_WAIT };
     AccountStatus { retry_at: cut(status.retry_at, now, longest), ..status }
 }
@@ -137,5 +139,21 @@ mod tests {
         let reason = PauseReason::DailyLimit;
         let paused = Some(Pause { reason, since: NOW, detail: String::new() });
         assert_eq!(cut_status(AccountStatus { paused, ..status }, NOW).retry_at, ahead);
+    }
+
+    /// B10: written by a clock that was an hour ahead, and read by the right one.
+    #[test]
+    fn wait_of_a_paused_account_begins_again_at_the_start_if_its_failure_is_to_come() {
+        let failed_at = NOW.plus(HOUR);
+        let reason = PauseReason::DailyLimit;
+        let status = AccountStatus {
+            paused: Some(Pause { reason, since: failed_at, detail: String::new() }),
+            retry_at: Some(failed_at.plus(45 * SECOND)),
+            failing_since: Some(failed_at),
+            ..AccountStatus::default()
+        };
+        let status = cut_status(status, NOW);
+        assert_eq!(status.retry_at, Some(NOW.plus(45 * SECOND)));
+        assert_eq!(status.failing_since, Some(NOW));
     }
 }
