@@ -79,6 +79,11 @@ const REGRESSIONS: &[(u64, &str)] = &[
         "a restored copy took back that occurrences had replaced an event that was completed",
     ),
     (1_003_526, "a restored copy that knew no times cleared those that HubSpot held"),
+    (
+        1_011_718,
+        "by a platform's clock that was ahead, a restored store was younger than a creation",
+    ),
+    (1_013_063, "an account told to wait for 45 s by a clock an hour ahead was silent for an hour"),
 ];
 
 /// Seeds of the suite. A fast machine runs no more of them, so that a change is judged alike everywhere; the soak runs
