@@ -464,6 +464,7 @@ mod tests {
             NewReceipt {
                 id: crate::event::ReceiptId::generate(),
                 dedupe_key: key,
+                received_at: Millis::new(1_800_000_000_000),
                 ..NewReceipt::empty(ReceiptContent::Changes(vec![change]))
             }
         };

@@ -358,7 +358,8 @@ pub(super) async fn restored_copy_reads_what_hubspot_holds_before_it_sends<B: Ba
     back_end.clock().set(minutes(5));
     let ledger = back_end.open(policies());
     let watched = created("3", "Three", minutes(4));
-    ledger.accept(receipt("d", vec![watched])).await.expect("stored");
+    let watched = NewReceipt { received_at: minutes(5), ..receipt("d", vec![watched]) };
+    ledger.accept(watched).await.expect("stored");
     assert_eq!(claim_read(&ledger).await, None);
 }
 
