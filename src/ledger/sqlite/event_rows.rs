@@ -200,8 +200,8 @@ pub(super) fn insert(
     let inserted = tx.connection.change(
         "INSERT INTO events (webinar, hubspot, external_account_id, external_event_id, version,
              state, input, input_hash, gaps, changed_at, pending_since, due_at, name, ends_at,
-             timer_end, base, base_rank)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)
+             timer_end, base, base_rank, base_above)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)
          ON CONFLICT (hubspot, external_account_id, external_event_id) DO NOTHING",
         params![
             webinar,
@@ -221,6 +221,7 @@ pub(super) fn insert(
             facts.timer.map(|timer| timer.end),
             base.code,
             base.rank,
+            base.above,
         ],
     )?;
     if inserted == 0 {

@@ -363,6 +363,47 @@ pub(super) async fn restored_copy_reads_what_hubspot_holds_before_it_sends<B: Ba
     assert_eq!(claim_read(&ledger).await, None);
 }
 
+/// M23: the original may have sent an occurrence that the copy does not know, with a name that the copy does not know.
+pub(super) async fn occurrence_that_a_restored_copy_did_not_know_is_as_hubspot_holds_it<
+    B: BackEnd,
+>() {
+    let back_end = B::new();
+    let ledger = back_end.open(policies());
+    let occurrence = |id: &str, start| OccurrenceChange {
+        id: OccurrenceId::parse(id).expect("valid"),
+        fields: WebinarFields { start: Some(start), ..WebinarFields::default() },
+    };
+    let series = Change {
+        shape: Some(Shape::Series),
+        listing: OccurrenceListing::Full,
+        occurrences: vec![occurrence("x", minutes(24 * 60))],
+        ..created("1", "One", NOON)
+    };
+    ledger.accept(receipt("a", vec![series])).await.expect("stored");
+    drop(ledger);
+    back_end.mark_copy();
+    let ledger = back_end.open(policies());
+    let more = Change {
+        occurrences: vec![occurrence("y", minutes(48 * 60))],
+        whole: WebinarFields::default(),
+        ..renamed("1", "", minutes(1))
+    };
+    let more = NewReceipt { received_at: minutes(1), ..receipt("b", vec![more]) };
+    ledger.accept(more).await.expect("stored");
+    while let Some(read) = claim_read(&ledger).await {
+        let is_new = read.key.external_event_id.as_str() == "1-y";
+        let known = if is_new { found(held("Newer")) } else { BaseReadOutcome::Absent };
+        settle_read(&ledger, &read, known).await;
+    }
+    let mut names = Vec::new();
+    for event in ledger.all_events().await.expect("events") {
+        let input = event.input.expect("complete");
+        let input: serde_json::Value = serde_json::from_slice(&input).expect("JSON");
+        names.push((event.key.external_event_id.as_str().to_owned(), input["eventName"].clone()));
+    }
+    assert_eq!(names, [("1-x".to_owned(), "One".into()), ("1-y".to_owned(), "Newer".into())]);
+}
+
 /// M20: what the source says is no longer what HubSpot held. The length of a name would stay that of an old one.
 pub(super) async fn property_that_is_no_longer_configured_goes_although_hubspot_held_it<
     B: BackEnd,
