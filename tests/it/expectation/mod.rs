@@ -1,5 +1,5 @@
 //! A naive model of merging: what a person expects of a webinar, by the rules M1, M2, M4 to M9, M12, M13, M15 to M17,
-//! M18, M21, M24, M25 and M27. HubSpot holds nothing that the bridge did not send.
+//! M18, M21, M24 to M27. HubSpot holds nothing that the bridge did not send.
 //!
 //! It keeps every accepted change for ever and reads the whole list again each time. It has no bounds, no histories and
 //! no registers, and shares nothing with the bridge but the vocabulary: changes, policies and inputs.
@@ -47,6 +47,8 @@ pub(crate) struct Order {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Life {
     sayings: Vec<Saying>,
+    /// Whether occurrences of long ago are passed by, as the ledger does it (M26).
+    pub(crate) passes_by: bool,
 }
 
 /// An expected event.
@@ -70,6 +72,28 @@ impl From<&FoldedEvent> for ExpectedEvent {
             due_at: event.due_at,
         }
     }
+}
+
+/// What was reported last of each field of the whole. A creation reports nothing, since what HubSpot holds lies above it
+/// (M20).
+#[derive(Debug, Clone, Default)]
+pub(crate) struct LastReports {
+    pub(crate) name: Option<LastReport<String>>,
+    pub(crate) description: Option<LastReport<String>>,
+    pub(crate) url: Option<LastReport<String>>,
+    pub(crate) start: Option<LastReport<Millis>>,
+    /// Whether the webinar is a single one: others have the starts of their occurrences, or none.
+    pub(crate) is_single: bool,
+}
+
+/// What was reported last of a field.
+#[derive(Debug, Clone)]
+pub(crate) struct LastReport<T> {
+    pub(crate) value: T,
+    /// Its place among other times.
+    pub(crate) at: Millis,
+    /// When it arrived.
+    pub(crate) received_at: Millis,
 }
 
 /// A time more than this ahead of the receipt is cut to it (M6).
@@ -120,6 +144,23 @@ impl Life {
         self.sayings.retain(|saying| saying.receipt != receipt);
     }
 
+    /// The source of what was received first.
+    pub(crate) fn first_source(&self) -> Option<&SourceName> {
+        self.sayings.iter().min_by_key(|saying| saying.received_at).map(|saying| &saying.source)
+    }
+
+    /// What was reported last of the whole.
+    pub(crate) fn last_reports(&self) -> LastReports {
+        let said = Said::new(&self.sayings, false);
+        LastReports {
+            name: said.last_report(|fields| fields.name.clone()),
+            description: said.last_report(|fields| fields.description.clone()),
+            url: said.last_report(|fields| fields.registration_url.clone()),
+            start: said.last_report(|fields| fields.start),
+            is_single: matches!(said.shape(), None | Some(Shape::Single)),
+        }
+    }
+
     /// Whether both lives consist of the same changes at the same places.
     pub(crate) fn says_the_same(&self, other: &Self) -> bool {
         let sorted = |life: &Self| {
@@ -153,7 +194,8 @@ impl Life {
             }
         }
         let policy = &policy;
-        let said = Said::new(&self.sayings);
+        let passes_by = self.passes_by && policy.recurring == RecurringMode::Occurrence;
+        let said = Said::new(&self.sayings, passes_by);
         let mut facts = facts(&said, id.as_str(), policy.recurring);
         facts.sort_by(|a, b| a.id.cmp(&b.id));
         let event = |facts: Facts| {
@@ -184,7 +226,11 @@ fn facts(said: &Said<'_>, id: &str, recurring: RecurringMode) -> Vec<Facts> {
     let was_single =
         said.statements(|change| change.shape).iter().any(|s| s.value != Shape::Series);
     let has_parts = matches!(said.shape(), Some(Shape::Series | Shape::Single | Shape::Timeless));
-    let parts = || said.occurrences().into_iter().map(|part| of_occurrence(said, id, part));
+    let part = |part: &OccurrenceId| {
+        let concerning = said.passing_by(part);
+        of_occurrence(concerning.as_ref().unwrap_or(said), id, part)
+    };
+    let parts = || said.occurrences().into_iter().map(part);
     let mut facts = Vec::new();
     if is_series && recurring == RecurringMode::Series {
         facts.push(of_all(said, id, parts().collect()));
@@ -270,6 +316,8 @@ impl Facts {
         now: Millis,
     ) -> ExpectedEvent {
         let id = self.occurrence.as_ref();
+        let concerning = id.and_then(|id| said.passing_by(id));
+        let said = concerning.as_ref().unwrap_or(said);
         let text = |of: fn(&WebinarFields) -> Option<&String>| {
             said.newest(id, |fields| of(fields).cloned()).filter(|text| !text.is_empty())
         };

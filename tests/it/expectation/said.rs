@@ -6,7 +6,7 @@ use webinar_bridge::event::{
     Change, Millis, OccurrenceId, OccurrenceListing, Shape, WebinarFields,
 };
 
-use super::Saying;
+use super::{LastReport, Saying, times};
 
 /// Place of a change among those of the webinar: creations first (M5), then by time, by the first arrival of the body,
 /// and by the place in the body (M4).
@@ -34,18 +34,59 @@ impl<T> Statement<T> {
 }
 
 /// All accepted changes, in order; a body that arrived twice is there once.
-pub(super) struct Said<'a>(Vec<&'a Saying>);
+pub(super) struct Said<'a> {
+    all: Vec<&'a Saying>,
+    /// Whether occurrences of long ago are passed by.
+    passes_by: bool,
+}
+
+/// An occurrence that is over for so long is passed by what does not name it (M26).
+const FROZEN_AFTER: i64 = 30 * 24 * 3_600_000;
+/// An occurrence without a known end is over this long after its start.
+const LONGEST: i64 = 24 * 3_600_000;
 
 impl<'a> Said<'a> {
-    pub(super) fn new(sayings: &'a [Saying]) -> Self {
+    pub(super) fn new(sayings: &'a [Saying], passes_by: bool) -> Self {
         let mut all: Vec<&Saying> = sayings.iter().collect();
         all.sort_by_key(|saying| (saying.place, saying.receipt));
         all.dedup_by_key(|saying| saying.place);
-        Self(all)
+        Self { all, passes_by }
+    }
+
+    /// The changes without those that pass the occurrence by, since it was over for thirty days when they came (M26); none
+    /// if all concern it. What names it, and nothing else, wakes it.
+    pub(super) fn passing_by(&self, id: &OccurrenceId) -> Option<Self> {
+        let told_at = |saying: &&Saying| saying.said_at.min(saying.received_at).get();
+        let first =
+            self.all.iter().filter_map(|saying| own_fields(&saying.change, id)?.start).min()?;
+        let newest = self.all.iter().map(told_at).max()?;
+        if !self.passes_by || newest - first.get() < FROZEN_AFTER {
+            return None;
+        }
+        let mut arrivals = self.all.clone();
+        arrivals.sort_by_key(|saying| (saying.received_at, saying.place.seq));
+        let (mut concerns, mut is_frozen) = (Self { all: Vec::new(), passes_by: false }, false);
+        for saying in arrivals {
+            let change = &saying.change;
+            let is_named = own_fields(change, id).is_some();
+            let is_about_whole = change.listing != OccurrenceListing::Partial
+                || change.whole != WebinarFields::default();
+            let times = times::of_occurrence(&concerns, id);
+            let planned = times.planned.and_then(|end| end.value.for_start(times.start));
+            let end = planned.max(times.actual.map(|end| end.value)).map(Millis::get);
+            let end = end.or_else(|| times.start.map(|start| start.get() + LONGEST));
+            is_frozen |= !is_named && end.is_some_and(|end| end + FROZEN_AFTER < told_at(&saying));
+            is_frozen &= !is_named || is_about_whole;
+            if !is_frozen {
+                concerns.all.push(saying);
+                concerns.all.sort_by_key(|saying| (saying.place, saying.receipt));
+            }
+        }
+        Some(concerns)
     }
 
     pub(super) fn any(&self, is: impl Fn(&Change) -> bool) -> bool {
-        self.0.iter().any(|saying| is(&saying.change))
+        self.all.iter().any(|saying| is(&saying.change))
     }
 
     /// Everything that was said of something, in order.
@@ -54,7 +95,19 @@ impl<'a> Said<'a> {
             let value = of(&saying.change)?;
             Some(Statement { value, place: saying.place, said_at: saying.said_at })
         };
-        self.0.iter().filter_map(statement).collect()
+        self.all.iter().filter_map(statement).collect()
+    }
+
+    /// The newest value of a field of the whole; none if only creations have it.
+    pub(super) fn last_report<T>(
+        &self,
+        of: impl Fn(&WebinarFields) -> Option<T>,
+    ) -> Option<LastReport<T>> {
+        let of = |saying: &&Saying| Some((*saying, of(&saying.change.whole)?));
+        let (Saying { place, received_at, .. }, value) =
+            self.all.iter().rev().copied().find_map(|saying| of(&saying))?;
+        let report = LastReport { value, at: place.at, received_at: *received_at };
+        place.is_report.then_some(report)
     }
 
     pub(super) fn shape(&self) -> Option<Shape> {
@@ -68,7 +121,7 @@ impl<'a> Said<'a> {
         id: Option<&OccurrenceId>,
         of: impl Fn(&WebinarFields) -> Option<T>,
     ) -> Option<T> {
-        self.0.iter().rev().find_map(|saying| {
+        self.all.iter().rev().find_map(|saying| {
             let own = id.and_then(|id| own_fields(&saying.change, id)).and_then(&of);
             own.or_else(|| of(&saying.change.whole))
         })
@@ -76,20 +129,20 @@ impl<'a> Said<'a> {
 
     /// All occurrences that were ever named.
     pub(super) fn occurrences(&self) -> BTreeSet<&'a OccurrenceId> {
-        let named = self.0.iter().flat_map(|saying| &saying.change.occurrences);
+        let named = self.all.iter().flat_map(|saying| &saying.change.occurrences);
         named.map(|occurrence| &occurrence.id).collect()
     }
 
     pub(super) fn property_names(&self) -> BTreeSet<String> {
-        let parts = self.0.iter().flat_map(|saying| &saying.change.occurrences);
+        let parts = self.all.iter().flat_map(|saying| &saying.change.occurrences);
         let parts = parts.map(|occurrence| &occurrence.fields);
-        let wholes = self.0.iter().map(|saying| &saying.change.whole);
+        let wholes = self.all.iter().map(|saying| &saying.change.whole);
         wholes.chain(parts).flat_map(|fields| fields.custom.keys().cloned()).collect()
     }
 
     /// When changes of this meaning of their list were received, and their places.
     pub(super) fn lists(&self, meaning: OccurrenceListing) -> Vec<(Place, Millis)> {
-        let lists = self.0.iter().filter(|saying| saying.change.listing == meaning);
+        let lists = self.all.iter().filter(|saying| saying.change.listing == meaning);
         lists.map(|saying| (saying.place, saying.received_at)).collect()
     }
 }

@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 
 use webinar_bridge::event::{
-    AccountName, EventInput, EventKey, ExternalAccountId, ExternalEventId,
+    AccountName, EventInput, EventKey, ExternalAccountId, ExternalEventId, Gap,
 };
 use webinar_bridge::ledger::{EventState, EventSummary, Ledger};
 use webinar_bridge::sandbox::emulator::StoredEvent;
 
 use super::fault_injector::FaultInjector;
+use super::oracle::Name;
 use super::webhooks::{LONGEST_BODY, POISON_IDENTIFIED, POISON_UNIDENTIFIED, accounts};
 use super::world::World;
 use crate::harness::events::AllEvents as _;
@@ -54,7 +55,7 @@ pub(super) async fn verify(ledger: &dyn Ledger, injector: &FaultInjector) {
         compare(&world, &account, &records, &mut violations_found);
     }
     violations_found.extend(owed(&world, &records));
-    violations_found.extend(world.oracle.kept.violations(|key| world.held(key)));
+    violations_found.extend(kept(&world, &records));
     for portal in world.portals.values() {
         violations_found.extend(portal.emulator.violations().iter().cloned());
     }
@@ -64,6 +65,24 @@ pub(super) async fn verify(ledger: &dyn Ledger, injector: &FaultInjector) {
     for what in violations_found {
         world.wrong(now, what);
     }
+}
+
+/// What became of the events of which the bridge lost what it knew.
+fn kept(world: &World, records: &[EventSummary]) -> Vec<String> {
+    let is_sent = |key: &EventKey| {
+        let record = records.iter().find(|record| record.key == *key);
+        record.is_some_and(|record| record.state != EventState::Dead)
+    };
+    let reports = |key: &EventKey, webinar: &Name| {
+        let events = world.oracle.events(&key.hubspot);
+        // Of a series whose occurrences are not known nothing is sent.
+        let is_known = events.get(key).is_some_and(|event| match &event.content {
+            Ok(_) => true,
+            Err(gaps) => !gaps.contains(&Gap::Occurrences),
+        });
+        (is_known && is_sent(key)).then(|| world.oracle.last_reports(webinar))
+    };
+    world.oracle.kept.violations(|key| world.held(key), reports)
 }
 
 /// Requested redrives that were not carried out: neither by a later send, nor by a confirmed call in flight at the

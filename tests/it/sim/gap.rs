@@ -7,12 +7,16 @@ use std::time::Duration;
 use webinar_bridge::event::{Change, Millis};
 
 use super::fault_profile::FaultProfile;
+use super::sequel::Sequel;
 use super::webhooks::{Webhook, ms};
 use super::world::World;
 use crate::harness::build::NOON;
 use crate::harness::rng::SeededRng;
 
 const DAY: Duration = Duration::from_hours(24);
+/// The longest pause between two process runs, and a while in which what is old is pruned: housekeeping comes every ten
+/// minutes, and deletes nothing while nobody has confirmed the clock.
+const PAUSE: Duration = Duration::from_mins(12);
 
 /// A span without anything.
 #[derive(Debug)]
@@ -20,13 +24,38 @@ pub(super) struct Gap {
     /// When it begins; none once it is over.
     pub(super) begins_at: Option<Millis>,
     length: Duration,
+    /// What is reported after it, with what went on before.
+    sequel: Option<(Sequel, Millis)>,
 }
 
 impl Gap {
+    /// A gap after which the platforms speak of the same webinars once more.
+    pub(super) fn with_sequel(rng: &mut SeededRng, profile: &FaultProfile) -> Self {
+        let sequel = Sequel::draw(rng, false);
+        let gap = Self::draw(rng, profile);
+        let end = gap.ends_at().map(|at| at.plus(PAUSE));
+        Self { sequel: end.map(|end| (sequel, end)), ..gap }
+    }
+
+    /// What follows, and when.
+    pub(super) fn sequel(&self) -> Option<(Sequel, Millis)> {
+        self.sequel
+    }
+
     pub(super) fn draw(rng: &mut SeededRng, profile: &FaultProfile) -> Self {
         let begins_at = NOON.plus(Duration::from_millis(rng.between(0, ms(profile.within))));
         let days = u32::try_from(*rng.pick(&[2, 8, 25])).expect("few");
-        Self { begins_at: Some(begins_at), length: days * DAY }
+        Self { begins_at: Some(begins_at), length: days * DAY, sequel: None }
+    }
+
+    /// That gap, with nothing special after it.
+    pub(super) fn of(begins_at: Millis, length: Duration) -> Self {
+        Self { begins_at: Some(begins_at), length, sequel: None }
+    }
+
+    /// When it ends; none once it is over.
+    pub(super) fn ends_at(&self) -> Option<Millis> {
+        self.begins_at.map(|at| at.plus(self.length))
     }
 
     /// What the platforms send after its beginning is said and sent after its end. The creation of a webinar of which they

@@ -3,14 +3,20 @@
 //!
 //! The oracle cannot know what such an event becomes as exactly as others: the bridge builds on what HubSpot shows. It knows
 //! what M20 and M23 promise: HubSpot's values are not erased. A value that nobody said anything about since is as HubSpot
-//! held it. Empty and `false` say nothing: there an older word of the copy may return.
+//! held it. Empty and `false` say nothing: there an older word of the copy may return. And they are below what was reported
+//! since: a report that is newer than all that anybody heard before arrives at HubSpot. A creation is no report: what HubSpot
+//! holds lies above it.
 
 use std::collections::BTreeMap;
 
-use webinar_bridge::event::{Change, EventKey, OccurrenceChange, OccurrenceListing, WebinarFields};
+use webinar_bridge::event::{
+    Change, EventKey, ExternalEventId, Millis, OccurrenceChange, OccurrenceListing, Shape,
+    WebinarFields,
+};
 use webinar_bridge::sandbox::emulator::{StoredEvent, UpsertInput};
 
 use super::oracle::Name;
+use crate::expectation::{LastReport, LastReports};
 
 /// The events by key.
 #[derive(Debug, Clone, Default)]
@@ -22,6 +28,17 @@ struct Kept {
     /// How HubSpot held the event when the bridge lost what it knew.
     held: UpsertInput,
     spoken: Spoken,
+    before: Before,
+}
+
+/// What was known of a webinar when the bridge lost it.
+#[derive(Debug, Clone)]
+pub(super) struct Before {
+    /// What had been reported of it.
+    pub(super) reports: LastReports,
+    /// A webinar that was created since is made under the bridge's eyes (M19).
+    pub(super) since: Millis,
+    pub(super) lost_at: Millis,
 }
 
 /// What was said since then.
@@ -46,12 +63,13 @@ impl KeptEvents {
         &mut self,
         key: EventKey,
         (webinar, is_whole_series): (Name, bool),
+        before: Before,
         held: &StoredEvent,
     ) {
         // The times of a series that is one event follow from its occurrences, and so does its completion.
         let (times, completed) = (is_whole_series, is_whole_series);
         let spoken = Spoken { times, completed, ..Spoken::default() };
-        let kept = Kept { webinar, held: held.input.clone(), spoken };
+        let kept = Kept { webinar, held: held.input.clone(), spoken, before };
         self.0.insert(key, kept);
     }
 
@@ -70,6 +88,17 @@ impl KeptEvents {
     pub(super) fn hear(&mut self, webinar: &Name, change: &Change) {
         let (_, _, id) = webinar;
         for (key, kept) in self.0.iter_mut().filter(|(_, kept)| kept.webinar == *webinar) {
+            let is_since = change.occurred_at.is_none_or(|at| at > kept.before.since);
+            if change.is_creation && is_since {
+                kept.spoken = Spoken::ALL;
+                continue;
+            }
+            // What HubSpot holds lies above a creation that is reported again.
+            if change.is_creation {
+                kept.spoken.cancelled |= change.listing != OccurrenceListing::Partial;
+                kept.spoken.times |= change.shape == Some(Shape::Timeless);
+                continue;
+            }
             kept.spoken.hear_fields(&change.whole);
             for OccurrenceChange { id: occurrence, fields } in &change.occurrences {
                 if key.external_event_id.occurrence_of(id).as_ref() == Some(occurrence) {
@@ -84,13 +113,15 @@ impl KeptEvents {
         }
     }
 
-    /// What HubSpot holds of the events now and must not.
+    /// What HubSpot holds of the events now and must not. `reports` are those of the webinar of an event that follows from
+    /// what the bridge knows now, and that HubSpot does not refuse.
     pub(super) fn violations(
         &self,
         stored: impl Fn(&EventKey) -> Option<StoredEvent>,
+        reports: impl Fn(&EventKey, &Name) -> Option<LastReports>,
     ) -> Vec<String> {
         let mut violations = Vec::new();
-        for (key, Kept { held, spoken, .. }) in &self.0 {
+        for (key, Kept { webinar, held, spoken, before }) in &self.0 {
             let id = key.external_event_id.as_str();
             let Some(StoredEvent { input: now, .. }) = stored(key) else {
                 violations.push(format!("HubSpot lost {id}"));
@@ -100,12 +131,59 @@ impl KeptEvents {
             if !lost.is_empty() {
                 violations.push(format!("{id}: {lost:?} of {held:?} became {now:?}; {spoken:?}"));
             }
+            let Some(mut since) = reports(key, webinar) else { continue };
+            // The start of an occurrence is its own.
+            let is_whole = ExternalEventId::for_webinar(&webinar.2) == key.external_event_id;
+            since.is_single &= is_whole;
+            let unheard = unheard(before, &since, &now);
+            if !unheard.is_empty() {
+                violations.push(format!("{id}: {unheard:?} is not as in {since:?}, but {now:?}"));
+            }
         }
         violations
     }
 }
 
+/// The fields whose newest report came since, and is not what HubSpot holds.
+fn unheard(before: &Before, since: &LastReports, now: &UpsertInput) -> Vec<&'static str> {
+    let is_unlike = |old: &Option<LastReport<String>>,
+                     new: &Option<LastReport<String>>,
+                     now: Option<&String>| {
+        let new = new.as_ref().filter(|new| before.is_older(old.as_ref(), new));
+        new.is_some_and(|new| new.value != now.map_or("", String::as_str))
+    };
+    let old = &before.reports;
+    let start = since.start.as_ref().filter(|_| since.is_single);
+    let start = start.filter(|new| before.is_older(old.start.as_ref(), new));
+    let checks = [
+        (is_unlike(&old.name, &since.name, Some(&now.event_name)), "name"),
+        (
+            is_unlike(&old.description, &since.description, now.event_description.as_ref()),
+            "description",
+        ),
+        (is_unlike(&old.url, &since.url, now.event_url.as_ref()), "url"),
+        (start.is_some_and(|start| Some(start.value) != now.start_date_time), "start"),
+    ];
+    checks.into_iter().filter(|(is_unlike, _)| *is_unlike).map(|(_, field)| field).collect()
+}
+
+impl Before {
+    /// Whether a report came since, and is newer than the last one before.
+    fn is_older<T>(&self, old: Option<&LastReport<T>>, new: &LastReport<T>) -> bool {
+        new.received_at > self.lost_at && old.is_none_or(|old| new.at > old.at)
+    }
+}
+
 impl Spoken {
+    const ALL: Self = Self {
+        name: true,
+        description: true,
+        url: true,
+        times: true,
+        cancelled: true,
+        completed: true,
+    };
+
     fn hear_fields(&mut self, fields: &WebinarFields) {
         self.name |= fields.name.is_some();
         self.description |= fields.description.is_some();

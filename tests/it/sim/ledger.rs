@@ -14,10 +14,10 @@ use webinar_bridge::ledger::{
     DeliveryOutcome, EventDetail, EventQuery, EventStateCounts, EventSummary, EventVersion,
     FetchClaim, FetchOutcome, FetchQuery, FetchQueue, FetchRedrive, FetchRequest, FetchStatus,
     FetchSummary, FetchTask, Intake, Lease, Ledger, LedgerError, NewReceipt, Outbox, Page,
-    RebuildRequest, RebuildResult, Rebuilds, ReceiptDetail, ReceiptOutcome, ReceiptQuery,
-    ReceiptRecord, ReceiptSummary, RecordResult, Redrive, RedriveProgress, RedriveRequest,
-    RedriveResult, Retention, Settlement, Store, StoreSizes, Timers, TimersRun, WebinarKey,
-    WebinarState,
+    RebuildRequest, RebuildResult, Rebuilds, ReceiptContent, ReceiptDetail, ReceiptOutcome,
+    ReceiptQuery, ReceiptRecord, ReceiptSummary, RecordResult, Redrive, RedriveProgress,
+    RedriveRequest, RedriveResult, Retention, Settlement, Store, StoreSizes, Timers, TimersRun,
+    WebinarKey, WebinarState,
 };
 
 use super::fault_injector::FaultInjector;
@@ -80,7 +80,18 @@ impl<L: Ledger> FaultyLedger<L> {
                     if world.belief.may_be_doubted(world.clock_errors.ahead(now)) {
                         world.oracle.doubt(receipt.id);
                     }
-                    world.allowed += world.oracle.accept(receipt, seq, now);
+                    let is_foreign = world.oracle.is_foreign(receipt);
+                    if is_foreign != (acceptance == ReceiptOutcome::Quarantined)
+                        && matches!(receipt.content, ReceiptContent::Changes(_))
+                    {
+                        let what = format!("{} of {}: {acceptance:?}", receipt.id, receipt.source);
+                        world.wrong(now, format!("{what}, is another's: {is_foreign}"));
+                    }
+                    if is_foreign {
+                        world.oracle.refuse(receipt, seq, now);
+                    } else {
+                        world.allowed += world.oracle.accept(receipt, seq, now);
+                    }
                 }
                 self.check_counts().await;
             }

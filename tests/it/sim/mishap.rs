@@ -5,18 +5,25 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use webinar_bridge::event::Millis;
-use webinar_bridge::ledger::{Ledger, Timers as _};
+use webinar_bridge::ledger::{Ledger, Retention, Timers as _};
 
 use super::fault_injector::FaultInjector;
 use super::fault_profile::FaultProfile;
 use super::gap::Gap;
 use super::guilty::Guilty;
 use super::ledger::FaultyLedger;
-use super::process_run::KEEP;
+use super::long_series::LongSeries;
+use super::operator::Operator;
+use super::process_run::{EVENTS_KEPT, KEEP};
 use super::renamed_source::RenamedSource;
 use super::restored_copy::RestoredCopy;
+use super::sequel::Sequel;
 use super::silence::Silence;
+use super::soon_over::SoonOver;
+use super::stepped_clock::SteppedClock;
 use super::stores::SimulatedStore;
+use super::strangers::Strangers;
+use super::webhooks::Webhook;
 use super::world::World;
 use super::wrong_clock::ClockErrors;
 use crate::harness::rng::SeededRng;
@@ -37,6 +44,14 @@ pub(super) enum Mishap {
     RenamedSource(RenamedSource),
     /// Many events are refused for themselves, and redriven.
     Guilty(Guilty),
+    /// The clock is set while HubSpot fails.
+    SteppedClock(SteppedClock),
+    /// Nothing runs for weeks, in the middle of a long series.
+    LongSeries(LongSeries),
+    /// Webinars end meanwhile.
+    SoonOver(SoonOver),
+    /// Custom sources report the same ids.
+    Strangers(Strangers),
 }
 
 impl Mishap {
@@ -55,6 +70,17 @@ impl Mishap {
             5 => Self::Silence(Silence::draw(&mut rng, profile)),
             6 => Self::RenamedSource(RenamedSource::draw(&mut rng, profile)),
             7 if rng.percent(50) => Self::Guilty(Guilty::draw(&mut rng, profile)),
+            8 if rng.percent(50) => {
+                Self::RestoredCopy(RestoredCopy::with_sequel(&mut rng, profile))
+            }
+            8 => Self::Gap(Gap::with_sequel(&mut rng, profile)),
+            9 => match rng.below(5) {
+                0 => Self::SteppedClock(SteppedClock::draw(&mut rng)),
+                1 => Self::SoonOver(SoonOver::draw(&mut rng, profile)),
+                2 => Self::Strangers(Strangers::draw(&mut rng, profile)),
+                3 => Self::LongSeries(LongSeries::draw(&mut rng, profile)),
+                _ => Self::None,
+            },
             _ => Self::None,
         }
     }
@@ -74,6 +100,10 @@ impl Mishap {
             Self::Silence(_) => "silence",
             Self::RenamedSource(_) => "rename",
             Self::Guilty(_) => "guilty",
+            Self::SteppedClock(_) => "steps",
+            Self::LongSeries(_) => "series",
+            Self::SoonOver(_) => "soon",
+            Self::Strangers(_) => "strangers",
         }
     }
 
@@ -82,8 +112,32 @@ impl Mishap {
         match self {
             Self::RestoredCopy(copy) => copy.restored_at,
             Self::Gap(gap) => gap.begins_at,
+            Self::LongSeries(series) => series.gap.begins_at,
             Self::RenamedSource(renamed) => Some(renamed.at),
-            Self::None | Self::WrongClock(_) | Self::Silence(_) | Self::Guilty(_) => None,
+            Self::None
+            | Self::WrongClock(_)
+            | Self::Silence(_)
+            | Self::Guilty(_)
+            | Self::SteppedClock(_)
+            | Self::SoonOver(_)
+            | Self::Strangers(_) => None,
+        }
+    }
+
+    /// What follows when the bridge lost what it knew, and when.
+    pub(super) fn sequel(&self) -> Option<(Sequel, Millis)> {
+        match self {
+            Self::RestoredCopy(copy) => copy.sequel(),
+            Self::Gap(gap) => gap.sequel(),
+            Self::None
+            | Self::WrongClock(_)
+            | Self::Silence(_)
+            | Self::RenamedSource(_)
+            | Self::Guilty(_)
+            | Self::SteppedClock(_)
+            | Self::LongSeries(_)
+            | Self::SoonOver(_)
+            | Self::Strangers(_) => None,
         }
     }
 
@@ -92,8 +146,15 @@ impl Mishap {
         match self {
             Self::RestoredCopy(copy) => planned.max(copy.latest()),
             Self::Gap(gap) => gap.faults_end_at(planned),
+            Self::LongSeries(series) => series.gap.faults_end_at(planned),
             Self::RenamedSource(renamed) => planned.max(renamed.at.plus(Duration::from_secs(1))),
-            Self::None | Self::WrongClock(_) | Self::Silence(_) | Self::Guilty(_) => planned,
+            Self::SteppedClock(_) => SteppedClock::faults_end_at(planned),
+            Self::None
+            | Self::WrongClock(_)
+            | Self::Silence(_)
+            | Self::Guilty(_)
+            | Self::SoonOver(_)
+            | Self::Strangers(_) => planned,
         }
     }
 
@@ -109,7 +170,71 @@ impl Mishap {
 
     /// The errors of the machine's clock.
     pub(super) fn clock_errors(&self) -> ClockErrors {
-        if let Self::WrongClock(errors) = self { errors.clone() } else { ClockErrors::default() }
+        match self {
+            Self::WrongClock(errors) => errors.clone(),
+            Self::SteppedClock(stepped) => stepped.errors.clone(),
+            Self::None
+            | Self::RestoredCopy(_)
+            | Self::Gap(_)
+            | Self::Silence(_)
+            | Self::RenamedSource(_)
+            | Self::Guilty(_)
+            | Self::LongSeries(_)
+            | Self::SoonOver(_)
+            | Self::Strangers(_) => ClockErrors::default(),
+        }
+    }
+
+    /// How long receipts and events are kept.
+    pub(super) fn keep(&self) -> Retention {
+        if let Self::LongSeries(_) = self {
+            Retention { events: EVENTS_KEPT, ..KEEP }
+        } else {
+            KEEP
+        }
+    }
+
+    /// Whether the clock is right all the time.
+    pub(super) fn keeps_clock(&self) -> bool {
+        !matches!(self, Self::WrongClock(_) | Self::SteppedClock(_))
+    }
+
+    /// The profile with this mishap.
+    pub(super) fn profile(&self, profile: FaultProfile) -> FaultProfile {
+        if let Self::SteppedClock(_) = self { SteppedClock::profile(profile) } else { profile }
+    }
+
+    /// Changes what the platforms and the operator do.
+    pub(super) fn prepare(&self, webhooks: &mut Vec<Webhook>, operator: &mut Operator) {
+        match self {
+            Self::Gap(gap) => gap.postpone(webhooks),
+            Self::Guilty(guilty) => {
+                guilty.add_to(webhooks);
+                operator.add(guilty.actions());
+            }
+            Self::SteppedClock(stepped) => stepped.add_to(webhooks),
+            Self::LongSeries(series) => {
+                // Of other webinars nobody could say what is right after weeks.
+                *webhooks = series.webhooks();
+                operator.rest();
+            }
+            Self::SoonOver(soon_over) => soon_over.move_dates(webhooks),
+            Self::Strangers(strangers) => {
+                strangers.add_to(webhooks);
+                // Replays of what was refused are refused again.
+                operator.rest();
+            }
+            Self::None
+            | Self::WrongClock(_)
+            | Self::RestoredCopy(_)
+            | Self::Silence(_)
+            | Self::RenamedSource(_) => {}
+        }
+        if let Some((sequel, at)) = self.sequel() {
+            let more = sequel.webhooks(webhooks, at);
+            webhooks.extend(more);
+            operator.add(sequel.actions(at));
+        }
     }
 }
 
@@ -121,8 +246,15 @@ pub(super) fn strike<S: SimulatedStore>(world: &mut World, store: &mut S) {
     match std::mem::replace(&mut world.mishap, Mishap::None) {
         Mishap::RestoredCopy(copy) => copy.restore(world, store),
         Mishap::Gap(gap) => gap.pass(world),
+        Mishap::LongSeries(series) => series.gap.pass(world),
         Mishap::RenamedSource(renamed) => renamed.rename(world),
-        other @ (Mishap::None | Mishap::WrongClock(_) | Mishap::Silence(_) | Mishap::Guilty(_)) => {
+        other @ (Mishap::None
+        | Mishap::WrongClock(_)
+        | Mishap::Silence(_)
+        | Mishap::Guilty(_)
+        | Mishap::SteppedClock(_)
+        | Mishap::SoonOver(_)
+        | Mishap::Strangers(_)) => {
             world.mishap = other;
         }
     }

@@ -15,7 +15,7 @@
 //!   HubSpot shows the truth;
 //! * `world`: everything that outlives the bridge, with the random numbers and the log;
 //! * `mishap`: what happens to the machine, the store and the accounts: `wrong_clock`, `restored_copy`, `gap`, `silence`,
-//!   `renamed_source`, `guilty`;
+//!   `renamed_source`, `guilty`, `stepped_clock`, `long_series`, `soon_over`, `strangers`; `sequel`: what follows when the bridge lost what it knew;
 //! * `fault_injector`: crash points; `ledger` and `wire` are the real parts with those points around every call;
 //! * `process_run`: one run of the bridge, from opening the store to its end;
 //! * `oracle`: the expected events, by the naive model of [`crate::expectation`]; `check`: compares them; `kept`: events of which the bridge lost what it knew.
@@ -29,6 +29,7 @@ mod hubspot_faults;
 mod kept;
 mod leases;
 mod ledger;
+mod long_series;
 mod mishap;
 mod operator;
 mod oracle;
@@ -37,8 +38,12 @@ pub(crate) mod platform_api;
 mod process_run;
 mod renamed_source;
 mod restored_copy;
+mod sequel;
 mod silence;
+mod soon_over;
+mod stepped_clock;
 mod stores;
+mod strangers;
 mod thin;
 mod thin_check;
 mod thin_draft;

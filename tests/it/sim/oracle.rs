@@ -4,14 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use webinar_bridge::event::{
-    AccountName, Change, EventInput, EventKey, ExternalAccountId, ExternalEventId, Millis,
-    ReceiptId, RecurringMode, SourceName, WebinarId,
+    AccountName, Change, EventInput, EventKey, EventOwnership, ExternalAccountId, ExternalEventId,
+    Millis, ReceiptId, RecurringMode, SourceName, WebinarId,
 };
 use webinar_bridge::ledger::{NewReceipt, Policies, ReceiptContent, ReceiptKind};
 
 use super::kept::KeptEvents;
 use super::webhooks::Webhook;
-use crate::expectation::{ExpectedEvent, Life, Order};
+use crate::expectation::{ExpectedEvent, LastReports, Life, Order};
 
 pub(super) type Name = (AccountName, ExternalAccountId, WebinarId);
 
@@ -93,6 +93,28 @@ impl Oracle {
         }
     }
 
+    /// Whether another source reported a webinar of the receipt first, which shares none with this one (M28).
+    pub(super) fn is_foreign(&self, receipt: &NewReceipt) -> bool {
+        let EventOwnership::Source { shared_with } = &self.policies[&receipt.source].ownership
+        else {
+            return false;
+        };
+        let ReceiptContent::Changes(changes) = &receipt.content else { return false };
+        let first = |change: &Change| {
+            let (life, _) = self.webinars.get(&self.name_of(receipt, change))?;
+            life.first_source()
+        };
+        let mut owners = changes.iter().filter_map(first);
+        owners.any(|owner| *owner != receipt.source && !shared_with.contains(owner))
+    }
+
+    /// Records a receipt that is none of its source's business.
+    pub(super) fn refuse(&mut self, receipt: &NewReceipt, seq: u64, now: Millis) {
+        *self.accepted.entry(receipt.dedupe_key).or_default() += 1;
+        self.receipts.insert(receipt.id, (receipt.clone(), seq));
+        self.heard_at.insert(receipt.id, now);
+    }
+
     /// Records an accepted receipt with its sequence number. Returns the number of events with a new state.
     pub(super) fn accept(&mut self, receipt: &NewReceipt, seq: u64, now: Millis) -> u64 {
         *self.accepted.entry(receipt.dedupe_key).or_default() += 1;
@@ -107,6 +129,7 @@ impl Oracle {
             let name = self.name_of(receipt, change);
             let (life, _) = self.webinars.entry(name.clone()).or_default();
             let orders = self.contributors.entry(name.clone()).or_default();
+            life.passes_by = true;
             let order = life.next_order(seq, receipt.received_at);
             let order = *orders.entry(receipt.id).or_insert(order);
             life.hear((receipt.id, &receipt.source, receipt.received_at), order, (nth, change));
@@ -153,6 +176,7 @@ impl Oracle {
             self.contributors.entry(name.clone()).or_default().entry(id).or_insert(own);
             let (before, _) = self.webinars.get(&name).cloned().unwrap_or_default();
             let mut life = before.clone();
+            life.passes_by = true;
             for (id, order) in &self.contributors[&name] {
                 if self.expired.contains(id) {
                     continue;
@@ -202,6 +226,11 @@ impl Oracle {
         let events = self.webinars.get(name).map_or(&[][..], |(_, events)| events);
         let heard = self.contributors.get(name).into_iter().flat_map(BTreeMap::keys);
         (events, heard.map(|id| self.arrival(id)).collect())
+    }
+
+    /// What was reported last of a webinar.
+    pub(super) fn last_reports(&self, name: &Name) -> LastReports {
+        self.webinars.get(name).map(|(life, _)| life.last_reports()).unwrap_or_default()
     }
 
     /// Whether a whole series is one event, by the source that told of the webinar.

@@ -56,7 +56,7 @@ const REST_WITHIN: Duration = Duration::from_mins(25);
 const SETTLED_WITHIN: Duration = Duration::from_mins(10);
 
 /// How long events are kept, and fetches that fail: longer than any simulation.
-const EVENTS_KEPT: Duration = Duration::from_hours(24 * 60);
+pub(super) const EVENTS_KEPT: Duration = Duration::from_hours(24 * 60);
 
 /// End of a process run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -232,7 +232,8 @@ impl<L: Ledger> Bridge<L> {
             work.spawn(worker.run(stop.clone()));
         }
         work.spawn(schedule::run_timers(Arc::<dyn Ledger>::clone(&shared), clock, stop.clone()));
-        let keep = if lister.is_some() { Retention { events: EVENTS_KEPT, ..KEEP } } else { KEEP };
+        let keep = injector.world().keep;
+        let keep = if lister.is_some() { Retention { events: EVENTS_KEPT, ..keep } } else { keep };
         work.spawn(schedule::run_housekeeping(shared, keep, stop.clone()));
         Self { ledger, injector: Arc::clone(injector), work, lister, stop, clock: machine }
     }
@@ -313,6 +314,7 @@ async fn send<L: Ledger>(
         let now = clock.dated_now();
         let (receipt, again) = {
             let mut world = injector.world();
+            world.check_dating(injector.now(), now);
             let webhook = &world.webhooks[number];
             if webhook.answered && webhook.again == 0 {
                 return;

@@ -10,8 +10,10 @@ use webinar_bridge::event::{EventKey, ExternalAccountId, ExternalEventId, Millis
 
 use super::fault_injector::FaultInjector;
 use super::fault_profile::FaultProfile;
+use super::kept::Before;
 use super::mishap::Mishap;
 use super::oracle::Oracle;
+use super::sequel::Sequel;
 use super::stores::SimulatedStore;
 use super::webhooks::ms;
 use super::world::World;
@@ -21,6 +23,9 @@ use crate::harness::rng::SeededRng;
 /// How long after the end of the last process run nothing of it lands any more.
 const ALL_LANDED: Duration = Duration::from_mins(2);
 
+/// The longest pause between two process runs.
+const LONGEST_PAUSE: Duration = Duration::from_mins(1);
+
 /// A copy of the store.
 pub(super) struct RestoredCopy {
     copied_at: Millis,
@@ -29,6 +34,8 @@ pub(super) struct RestoredCopy {
     planned_at: Millis,
     /// What the copy holds.
     knowledge: Option<Box<Oracle>>,
+    /// What follows.
+    sequel: Option<Sequel>,
 }
 
 impl fmt::Debug for RestoredCopy {
@@ -47,7 +54,21 @@ impl RestoredCopy {
     pub(super) fn draw(rng: &mut SeededRng, profile: &FaultProfile) -> Self {
         let copied_at = NOON.plus(Duration::from_millis(rng.between(0, ms(profile.within))));
         let planned_at = copied_at.plus(Duration::from_millis(rng.between(1_000, 150_000)));
-        Self { copied_at, restored_at: None, planned_at, knowledge: None }
+        Self { copied_at, restored_at: None, planned_at, knowledge: None, sequel: None }
+    }
+
+    /// A copy of an early time that is put back late, and after which the platforms speak of the same webinars once more.
+    pub(super) fn with_sequel(rng: &mut SeededRng, profile: &FaultProfile) -> Self {
+        let copied_at = NOON.plus(Duration::from_millis(rng.between(0, ms(profile.within) / 2)));
+        let planned_at = NOON.plus(profile.within).plus(Duration::from_secs(rng.between(5, 60)));
+        let sequel = Some(Sequel::draw(rng, true));
+        Self { copied_at, restored_at: None, planned_at, knowledge: None, sequel }
+    }
+
+    /// What follows, and when: the copy is in service by then.
+    pub(super) fn sequel(&self) -> Option<(Sequel, Millis)> {
+        let at = self.planned_at.plus(LONGEST_PAUSE).plus(ALL_LANDED);
+        self.sequel.map(|sequel| (sequel, at))
     }
 
     /// After this it is in service.
@@ -86,7 +107,9 @@ impl RestoredCopy {
             // Of an event that an earlier mishap concerned nothing more is known.
             if let Some(webinar) = webinar {
                 let is_series = reported.is_whole_series(&webinar);
-                world.oracle.kept.lose(key, (webinar, is_series), &stored);
+                let reports = reported.last_reports(&webinar);
+                let before = Before { reports, since: now, lost_at: now };
+                world.oracle.kept.lose(key, (webinar, is_series), before, &stored);
             }
         }
         world.operator.begin_anew(now);

@@ -13,8 +13,8 @@ use webinar_bridge::event::{
 };
 use webinar_bridge::ledger::{DuplicateRule, NewReceipt, Policies, ReceiptContent, ReceiptKind};
 
-use super::renamed_source;
 use super::thin::THIN_SOURCE;
+use super::{renamed_source, strangers};
 use crate::harness::build::{NOON, account, policy, source};
 use crate::harness::rng::SeededRng;
 
@@ -104,7 +104,7 @@ pub(super) fn accounts() -> [AccountName; 2] {
 }
 
 /// Two sources of the same webinars, one that makes one event of a series, one of the other account, one without an
-/// organizer, and one with thin webhooks.
+/// organizer, one with thin webhooks, and custom ones.
 pub(super) fn policies() -> Policies {
     let grace = Some(Duration::from_mins(5));
     // Each lacks what the other gives, as two sources of one account of a platform do.
@@ -131,7 +131,7 @@ pub(super) fn policies() -> Policies {
         (THIN_SOURCE, thin),
     ];
     let policies = named.into_iter().map(|(name, policy)| (source(name), policy)).collect();
-    renamed_source::under_present_names(policies)
+    renamed_source::under_present_names(policies).into_iter().chain(strangers::policies()).collect()
 }
 
 /// Draws the webhooks of a simulation that begins at `start`, first sent within `within`.

@@ -15,6 +15,7 @@ use webinar_bridge::sandbox::emulator::{
 
 use super::fault_profile::FaultProfile;
 use super::hubspot_faults::{CallFault, ReplyFault};
+use super::kept::Before;
 use super::leases::{LeaseLosses, may_have_last_calls};
 use super::mishap::Mishap;
 use super::operator::Operator;
@@ -62,6 +63,8 @@ pub(super) struct World {
     pub(super) operator: Operator,
     pub(super) lease_losses: LeaseLosses,
     pub(super) mishap: Mishap,
+    /// How long receipts and events are kept.
+    pub(super) keep: Retention,
     pub(super) clock_errors: ClockErrors,
     pub(super) belief: Belief,
     /// Accounts that HubSpot told to wait for longer than ten minutes.
@@ -157,13 +160,7 @@ impl World {
             );
         }
         let mut webhooks = webhooks::webhooks(&mut rng, NOON, profile.within);
-        if let Mishap::Gap(gap) = &mishap {
-            gap.postpone(&mut webhooks);
-        }
-        if let Mishap::Guilty(guilty) = &mishap {
-            guilty.add_to(&mut webhooks);
-            operator.add(guilty.actions());
-        }
+        mishap.prepare(&mut webhooks, &mut operator);
         operator.mismap(&mut webhooks);
         if let Some(thin) = &mut thin {
             if thin.is_alone {
@@ -175,7 +172,7 @@ impl World {
         platform::sends(&webhooks);
         let faults_end_at = mishap.faults_end_at(profile.faults_end_at);
         Self {
-            profile: FaultProfile { faults_end_at, ..profile },
+            profile: mishap.profile(FaultProfile { faults_end_at, ..profile }),
             rng: rng.fork(),
             portals,
             oracle: Oracle::new(webhooks::policies(), &webhooks),
@@ -183,6 +180,7 @@ impl World {
             operator,
             lease_losses,
             clock_errors: mishap.clock_errors(),
+            keep: mishap.keep(),
             mishap,
             belief: Belief::default(),
             long_waits: BTreeSet::new(),
@@ -277,7 +275,10 @@ impl World {
             let webinar = self.oracle.webinar_of(&event.key).cloned();
             if let (Some(webinar), Some(held)) = (webinar, self.held(&event.key)) {
                 let is_series = self.oracle.is_whole_series(&webinar);
-                self.oracle.kept.lose(event.key.clone(), (webinar, is_series), &held);
+                let reports = self.oracle.last_reports(&webinar);
+                let since = now.minus(keep.events);
+                let before = Before { reports, since, lost_at: now };
+                self.oracle.kept.lose(event.key.clone(), (webinar, is_series), before, &held);
             }
         }
         for webinar in webinars {
@@ -364,7 +365,7 @@ impl World {
             let nth = self.oracle.states(&key);
             let at_it = self.at_it.get(&key).filter(|(told, ..)| *told == nth);
             // A step of the clock may end the wait.
-            let is_steady = !matches!(self.mishap, Mishap::WrongClock(_));
+            let is_steady = self.mishap.keeps_clock();
             let is_same = |sent: &Vec<u8>| is_steady && sent == raw;
             if at_it.is_some_and(|(_, at, sent)| now.since(*at) < LEFT_ALONE && is_same(sent)) {
                 self.wrong(now, format!("{} is not left alone", key.external_event_id));

@@ -71,6 +71,12 @@ impl ClockErrors {
         Self(bounds.chunks_exact(2).map(episode).collect())
     }
 
+    /// Errors from one offset to another, in milliseconds, by that much.
+    pub(super) fn of_steps(steps: impl Iterator<Item = (u64, u64, i64)>) -> Self {
+        let at = |offset: u64| NOON.plus(Duration::from_millis(offset));
+        Self(steps.map(|(from, to, ahead)| Episode { from: at(from), to: at(to), ahead }).collect())
+    }
+
     /// By how much the clock is ahead, in milliseconds.
     pub(super) fn ahead(&self, now: Millis) -> i64 {
         let present = self.0.iter().find(|episode| episode.from <= now && now < episode.to);
@@ -211,6 +217,18 @@ impl Belief {
 }
 
 impl World {
+    /// Checks the date of what arrives now: HubSpot's answers tell it while they contradict the clock (M10).
+    pub(super) fn check_dating(&mut self, now: Millis, dated: Millis) {
+        let is_contradicted =
+            self.belief.has_witness && self.clock_errors.ahead(now).abs() >= DOUBTED;
+        if is_contradicted && dated.distance(now) > DATING_ERROR {
+            self.wrong(
+                now,
+                format!("what arrives is dated {dated}, although HubSpot knows better"),
+            );
+        }
+    }
+
     /// Checks a pruning: it deletes what is old, and by a doubted clock nothing (M10, B4). Receipts that a wrong clock dated
     /// stop nothing (B11).
     pub(super) fn pruned(
