@@ -5,6 +5,10 @@ use std::fmt;
 /// Counts of one simulation.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Figures {
+    /// Webinars, and how many of them are series and begin as drafts.
+    pub(super) webinars: usize,
+    pub(super) series: usize,
+    pub(super) drafts: usize,
     pub(super) webhooks: u64,
     pub(super) lost: u64,
     pub(super) refused: u64,
@@ -28,6 +32,9 @@ pub(super) struct Figures {
 impl fmt::Display for Figures {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self {
+            webinars,
+            series,
+            drafts,
             webhooks,
             lost,
             refused,
@@ -42,7 +49,7 @@ impl fmt::Display for Figures {
         } = self;
         write!(
             f,
-            "{webhooks} webhooks ({lost} lost, {refused} refused), {backfills} backfills, {api_calls} calls of platforms' \
+            "{webinars} webinars ({series} series, {drafts} drafts), {webhooks} webhooks ({lost} lost, {refused} refused), {backfills} backfills, {api_calls} calls of platforms' \
              APIs ({redriven} fetches redriven), {restarts} restarts; HubSpot: {reads} reads, {upserts} upserts of {inputs} inputs, {} events, compared \
              {} times; day, KiB of the store, KiB of the largest webinar:",
             self.events, self.compared

@@ -59,7 +59,11 @@ pub(super) fn live(seed: u64, extent: Extent) -> Result<Figures, String> {
         let script = Script::draw(&mut world.rng, began, extent);
         let mut year = Year::new(world, began);
         for (platform, truth) in script.webinars {
-            lock(&year.world).webinars.push(Tracked::new(platform, truth));
+            let mut world = lock(&year.world);
+            world.figures.webinars += 1;
+            world.figures.series += usize::from(truth.is_series);
+            world.figures.drafts += usize::from(truth.published_at.is_none());
+            world.webinars.push(Tracked::new(platform, truth));
         }
         year.start().await;
         for (at, step) in script.steps {
@@ -142,6 +146,9 @@ impl Year {
             }
             Step::Rename(platform) => {
                 self.reconfigure(|settings, _| settings.rename(platform)).await;
+            }
+            Step::RenameAccount => {
+                self.reconfigure(|settings, _| settings.rename_account()).await;
             }
             Step::Copy => {
                 let copy = self.folder.path().join("copy.db");
@@ -286,7 +293,7 @@ impl Year {
         match answer {
             Answer::Stored => {
                 world.figures.webhooks += 1;
-                world.heard(webhook.webinar, webhook.aspect);
+                world.heard(webhook.webinar, webhook.aspect, webhook.signed_at);
             }
             Answer::Refused => {
                 world.figures.refused += 1;
@@ -312,23 +319,27 @@ impl Year {
             if truth.created_at > now {
                 continue;
             }
-            for date in 0..truth.dates.len() {
+            let is_one_event = truth.is_series && platform.is_one_event(truth);
+            for date in 0..if is_one_event { 1 } else { truth.dates.len() } {
                 let key = (platform.account().to_owned(), platform.event_id(truth, date));
                 let held = world.hubspot.events().get(&key).map(|event| &event.input);
                 let seen = self.seen.entry(key.clone()).or_default();
-                let evening = Evening { world, tracked, date, now, held, seen: seen.clone() };
+                let evening = Evening { world, tracked, now, held, seen: seen.clone() };
                 compared += 1;
                 known += u64::from(held.is_some());
-                evening.check().map_err(|what| {
+                let checked =
+                    if is_one_event { evening.check_series() } else { evening.check_date(date) };
+                let end = checked.map_err(|what| {
                     let (history, held) = (tracked.history.join("\n  "), held.map(shown));
-                    let date = &truth.dates[date];
+                    let dates =
+                        if is_one_event { &truth.dates[..] } else { &truth.dates[date..=date] };
+                    let dates: Vec<String> = dates.iter().map(ToString::to_string).collect();
+                    let (dates, held) = (dates.join("\n  "), held.unwrap_or_default());
                     format!(
-                        "{now}: {key:?}: {what}\n  {history}\nplatform: {date}\nHubSpot: {}",
-                        held.unwrap_or_default()
+                        "{now}: {key:?}: {what}\n  {history}\nplatform: {dates}\nHubSpot: {held}",
                     )
                 })?;
-                seen.completed =
-                    held.filter(|held| held.event_completed).map(|_| truth.dates[date].end());
+                seen.completed = held.filter(|held| held.event_completed).map(|_| end);
             }
         }
         let events = u64::try_from(world.hubspot.events().len()).expect("few");

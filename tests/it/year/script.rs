@@ -33,6 +33,7 @@ pub(super) enum Step {
     Restart(Duration),
     Reconfigure,
     Rename(PlatformName),
+    RenameAccount,
     /// The machine's clock is this far ahead, in milliseconds.
     SetClock(i64),
     /// Calls begin, or cease, to fail at times.
@@ -89,6 +90,7 @@ impl Script {
             });
             day = day.plus(apart);
         }
+        let is_draft = platform.simulated().has_drafts() && rng.percent(30);
         let truth = Truth {
             id,
             name: name(rng, number),
@@ -97,6 +99,7 @@ impl Script {
             is_series,
             dates,
             created_at,
+            published_at: (!is_draft).then_some(created_at),
             changed_at: created_at,
             deleted_at: None,
         };
@@ -143,6 +146,8 @@ impl Script {
         once(25, 0, Step::Rename(PlatformName::ALL[0]));
         once(50, 0, Step::Rename(PlatformName::ALL[PlatformName::ALL.len() - 1]));
         once(60, 0, Step::Copy);
+        // The copy knows the account by its former name.
+        once(60, 1, Step::RenameAccount);
         once(60, 3, Step::Restore);
     }
 }
@@ -180,7 +185,7 @@ impl Life<'_> {
     }
 
     fn push(&mut self, at: Millis, action: Action) {
-        if !self.platform.simulated().allows(&self.truth, &action) {
+        if !self.platform.allows(&self.truth, &action) {
             return;
         }
         self.truth = self.truth.after(&action, at);
@@ -206,10 +211,15 @@ impl Life<'_> {
             let Some(at) = self.later() else { return };
             let date = self.rng.below(self.truth.dates.len());
             let is_off = self.truth.dates[date].cancelled_at.is_some();
+            // Some drafts stay drafts.
+            if self.truth.published_at.is_none() && self.rng.percent(35) {
+                self.push(at, Action::Publish);
+                continue;
+            }
             let action = match self.rng.below(12) {
-                0..3 => Action::Rename(format!("{} ({turn})", self.truth.name)),
-                3..5 => Action::Describe(format!("{} Again, {turn}.", self.truth.description)),
-                5..7 if !is_off => {
+                0..=2 => Action::Rename(format!("{} ({turn})", self.truth.name)),
+                3..=4 => Action::Describe(format!("{} Again, {turn}.", self.truth.description)),
+                5..=6 if !is_off => {
                     let (from, days) = (self.truth.dates[date].start, self.rng.between(0, 5));
                     let later = Duration::from_secs(days * 86_400 + self.rng.between(1, 6) * 900);
                     let earlier = from.minus(later / 4);
@@ -218,7 +228,14 @@ impl Life<'_> {
                     } else {
                         from.plus(later)
                     };
-                    Action::Move { date, start: Millis::new(start.get() / 60_000 * 60_000) }
+                    let start = Millis::new(start.get() / 60_000 * 60_000);
+                    // A run names no date, and belongs to the nearest one.
+                    let others =
+                        self.truth.dates.iter().enumerate().filter(|(own, _)| *own != date);
+                    if others.into_iter().any(|(_, other)| other.start.distance(start) < 4 * HOUR) {
+                        continue;
+                    }
+                    Action::Move { date, start }
                 }
                 7 if !is_off => {
                     let minutes = u32::try_from(self.rng.between(4, 24)).expect("few") * 5;
@@ -258,7 +275,8 @@ impl Life<'_> {
                 Millis::new(at.get() + late * 1_000)
             };
             let began = shift(self.rng, date.start, 12);
-            let ended = shift(self.rng, date.end(), 10);
+            // A late beginning may be later than the end of a short date.
+            let ended = shift(self.rng, date.end(), 10).max(began.plus(Duration::from_mins(5)));
             runs.push((began, Action::Start(number)));
             runs.push((ended, Action::End(number)));
         }

@@ -27,13 +27,16 @@ pub(super) struct YearSettings {
     pub(super) grace: Duration,
     /// Whether internal webinars are left out.
     pub(super) leaves_out_internal: bool,
-    /// Present and former names of the sources.
+    /// Former names and the present one of each source.
     pub(super) names: BTreeMap<PlatformName, Vec<String>>,
+    /// Former names and the present one of the HubSpot account.
+    pub(super) account_names: Vec<String>,
 }
 
 impl YearSettings {
     pub(super) fn new() -> Self {
-        let names = PlatformName::ALL.map(|name| (name, vec![name.simulated().id().to_owned()]));
+        let names =
+            PlatformName::ALL.map(|name| (name, vec![name.simulated().source().to_owned()]));
         Self {
             organizer: "Acme GmbH".into(),
             campaign: None,
@@ -41,6 +44,7 @@ impl YearSettings {
             grace: Duration::from_mins(30),
             leaves_out_internal: false,
             names: BTreeMap::from(names),
+            account_names: vec!["main".into()],
         }
     }
 
@@ -63,7 +67,12 @@ impl YearSettings {
     /// Gives a source a new name, under which it inherits.
     pub(super) fn rename(&mut self, platform: PlatformName) {
         let names = self.names.get_mut(&platform).expect("it has a source");
-        names.push(format!("acme-{}-{}", platform.simulated().id(), names.len()));
+        names.push(format!("acme-{}-{}", platform.simulated().source(), names.len()));
+    }
+
+    /// Gives the HubSpot account a new name, under which it inherits.
+    pub(super) fn rename_account(&mut self) {
+        self.account_names.push(format!("acme-{}", self.account_names.len()));
     }
 
     /// The properties of an event with that name.
@@ -80,18 +89,21 @@ impl YearSettings {
 
     /// The configuration's text.
     pub(super) fn to_toml(&self, store: &Path) -> String {
+        let (account, former) = self.account_names.split_last().expect("it has a name");
         let mut text = format!(
-            "store.url = \"sqlite:{}\"\n[hubspot.main]\naccess_token = \"{TOKEN}\"\nbase_url = \"https://{HUBSPOT}\"\n",
-            store.display()
+            "store.url = \"sqlite:{}\"\n[hubspot.{account}]\naccess_token = \"{TOKEN}\"\n\
+             base_url = \"https://{HUBSPOT}\"\n{}\n",
+            store.display(),
+            formerly(former)
         );
         for (platform, names) in &self.names {
             let platform = platform.simulated();
             let (name, former) = names.split_last().expect("it has a name");
-            let former: Vec<String> = former.iter().map(|name| format!("{name:?}")).collect();
             let organizer = &self.organizer;
             let mut lines = vec![
                 format!("[source.{name}]"),
                 format!("provider = {:?}", platform.id()),
+                formerly(former),
                 format!("organizer = {organizer:?}"),
                 platform.settings().to_owned(),
             ];
@@ -99,9 +111,6 @@ impl YearSettings {
             properties.extend(self.campaign.iter().map(|text| format!("campaign = {text:?}")));
             if self.has_name_length {
                 properties.push("name_length = { cel = \"string(size(event.name))\" }".to_owned());
-            }
-            if !former.is_empty() {
-                lines.push(format!("formerly = [{}]", former.join(", ")));
             }
             if !properties.is_empty() {
                 lines.push(format!("custom_properties = {{ {} }}", properties.join(", ")));
@@ -116,4 +125,9 @@ impl YearSettings {
         }
         text
     }
+}
+
+/// The line with former names; empty without.
+fn formerly(names: &[String]) -> String {
+    if names.is_empty() { String::new() } else { format!("formerly = {names:?}") }
 }

@@ -21,6 +21,8 @@ pub(super) struct Truth {
     /// The dates on which it is held: one, unless it is a series.
     pub(super) dates: Vec<HeldDate>,
     pub(super) created_at: Millis,
+    /// Since when it is public; none while it is a draft.
+    pub(super) published_at: Option<Millis>,
     /// Time of the last change of texts.
     pub(super) changed_at: Millis,
     /// Since when it is deleted.
@@ -56,6 +58,8 @@ pub(super) struct Run {
 #[derive(Debug, Clone)]
 pub(super) enum Action {
     Create,
+    /// Makes a draft public.
+    Publish,
     Rename(String),
     Describe(String),
     /// Moves one date.
@@ -111,6 +115,7 @@ impl Truth {
         let mut truth = self.clone();
         match action {
             Action::Create | Action::Rehearse => {}
+            Action::Publish => (truth.published_at, truth.changed_at) = (Some(now), now),
             Action::Rename(name) => (truth.name, truth.changed_at) = (name.clone(), now),
             Action::Describe(text) => (truth.description, truth.changed_at) = (text.clone(), now),
             Action::Move { date, start } => {
@@ -169,8 +174,8 @@ pub(super) struct Tracked {
     pub(super) history: Vec<String>,
     /// What the bridge was told, by date.
     pub(super) heard: BTreeMap<String, Heard>,
-    /// Whether the last deletion or recovery was told; the bridge cannot know otherwise.
-    pub(super) is_deletion_told: bool,
+    /// The deletions (true) and recoveries that the bridge was told of, by their times.
+    pub(super) told_deletions: BTreeMap<Millis, bool>,
 }
 
 /// What the bridge was told of a date's run.
@@ -187,7 +192,7 @@ impl Tracked {
             states: vec![(truth.created_at, truth)],
             history: Vec::new(),
             heard: BTreeMap::new(),
-            is_deletion_told: true,
+            told_deletions: BTreeMap::new(),
         }
     }
 
@@ -199,6 +204,12 @@ impl Tracked {
     /// The truth then; none before it was made.
     pub(super) fn truth_at(&self, then: Millis) -> Option<&Truth> {
         self.states.iter().rev().find(|(at, _)| *at <= then).map(|(_, truth)| truth)
+    }
+
+    /// Since when the bridge has been told that it is deleted, without a recovery.
+    pub(super) fn told_deleted_since(&self) -> Option<Millis> {
+        let told = self.told_deletions.iter().rev();
+        told.take_while(|(_, is_deleted)| **is_deleted).last().map(|(at, _)| *at)
     }
 
     pub(super) fn note(&mut self, now: Millis, what: impl AsRef<str>) {

@@ -106,7 +106,7 @@ impl World {
         let platform = tracked.platform.simulated();
         let before = tracked.truth().clone();
         let is_creation = matches!(action, Action::Create);
-        if !is_creation && !platform.allows(&before, action) {
+        if !is_creation && !tracked.platform.allows(&before, action) {
             return;
         }
         let truth = before.after(action, now);
@@ -122,9 +122,6 @@ impl World {
     /// Sends a webhook: mostly at once, sometimes late, twice or not at all.
     fn send(&mut self, webinar: usize, webhook: Webhook, now: Millis) {
         let Webhook { body, aspect } = webhook;
-        if aspect == Aspect::Deletion {
-            self.webinars[webinar].is_deletion_told = false;
-        }
         let after = |rng: &mut SeededRng| match rng.below(20) {
             0 => Duration::from_secs(rng.between(600, 75 * 60)),
             1..5 => Duration::from_secs(rng.between(5, 90)),
@@ -161,12 +158,14 @@ impl World {
     }
 
     /// The bridge has stored a webhook.
-    pub(super) fn heard(&mut self, webinar: usize, aspect: Aspect) {
+    pub(super) fn heard(&mut self, webinar: usize, aspect: Aspect, signed_at: Millis) {
         let tracked = &mut self.webinars[webinar];
         let date = |date: usize| tracked.truth().dates[date].id.clone();
         match aspect {
             Aspect::Shown => {}
-            Aspect::Deletion => tracked.is_deletion_told = true,
+            Aspect::Deleted | Aspect::Recovered => {
+                tracked.told_deletions.insert(signed_at, aspect == Aspect::Deleted);
+            }
             Aspect::Started(number) => {
                 let id = date(number);
                 tracked.heard.entry(id).or_default().started = true;

@@ -46,6 +46,10 @@ impl SimulatedPlatform for SimulatedEventbrite {
         true
     }
 
+    fn has_drafts(&self) -> bool {
+        true
+    }
+
     fn new_id(&self, number: u64) -> String {
         (770_000_000 + number).to_string()
     }
@@ -74,8 +78,11 @@ impl SimulatedPlatform for SimulatedEventbrite {
         if matches!(action, Action::Start(_) | Action::End(_) | Action::Delete) {
             return Vec::new();
         }
-        let is_new = matches!(action, Action::Create);
-        let name = if is_new { "event.published" } else { "event.updated" };
+        let name = match action {
+            Action::Create if truth.published_at.is_none() => "event.created",
+            Action::Create | Action::Publish => "event.published",
+            _ => "event.updated",
+        };
         let mut dates: Vec<&HeldDate> = truth.dates.iter().collect();
         if let Action::Move { date, .. } | Action::Resize { date, .. } | Action::CancelDate(date) =
             action
@@ -100,9 +107,16 @@ impl SimulatedPlatform for SimulatedEventbrite {
                 Some(self.shown(truth, date, call.shows))
             }
             ["v3", "organizations", ORGANIZATION, "events"] => {
-                let all = all().map(|(truth, date)| self.shown(truth, date, call.shows)).collect();
-                let (events, next) =
-                    page(all, call.query.get("continuation").map(String::as_str), PAGE);
+                let all = all().map(|(truth, date)| self.shown(truth, date, call.shows));
+                let wanted = |event: &Value| {
+                    let status = event["status"].as_str().expect("a text");
+                    call.query["status"].split(',').any(|wanted| wanted == status)
+                };
+                let (events, next) = page(
+                    all.filter(wanted).collect(),
+                    call.query.get("continuation").map(String::as_str),
+                    PAGE,
+                );
                 let mut pagination = json!({ "has_more_items": next.is_some() });
                 if let Some(next) = next {
                     pagination["continuation"] = json!(next);
@@ -118,6 +132,7 @@ impl SimulatedEventbrite {
     /// The event at that moment. Its status follows the time, and `changed` does not.
     fn shown(&self, truth: &Truth, date: &HeldDate, now: Millis) -> Value {
         let status = match date.cancelled_at {
+            _ if truth.published_at.is_none() => "draft",
             Some(_) => "canceled",
             None if now < date.start => "live",
             None if now < date.end() => "started",

@@ -43,6 +43,10 @@ impl SimulatedPlatform for SimulatedLivestorm {
         true
     }
 
+    fn has_drafts(&self) -> bool {
+        true
+    }
+
     fn new_id(&self, number: u64) -> String {
         format!("e-{number}")
     }
@@ -70,7 +74,12 @@ impl SimulatedPlatform for SimulatedLivestorm {
         now: Millis,
     ) -> Vec<Webhook> {
         let (trigger, mut resource, aspect) = match action {
-            Action::Create => ("event.published", event(truth, &self.link(truth)), Aspect::Shown),
+            Action::Create if truth.published_at.is_none() => {
+                ("event.created", event(truth, &self.link(truth)), Aspect::Shown)
+            }
+            Action::Create | Action::Publish => {
+                ("event.published", event(truth, &self.link(truth)), Aspect::Shown)
+            }
             Action::Start(date) => (
                 "session.started",
                 session(truth, &truth.dates[*date], now),
@@ -151,6 +160,7 @@ fn session(truth: &Truth, date: &HeldDate, now: Millis) -> Value {
     let run = date.run.filter(|run| run.started_at <= now);
     let ended_at = run.and_then(|run| run.ended_at).filter(|at| *at <= now);
     let status = match (date.cancelled_at, run, ended_at) {
+        _ if truth.published_at.is_none() => "draft",
         (Some(_), ..) => "canceled",
         (None, _, Some(_)) => "past",
         (None, Some(_), None) => "live",

@@ -70,7 +70,7 @@ impl SimulatedPlatform for SimulatedLuma {
     ) -> Vec<Webhook> {
         let (name, aspect) = match action {
             Action::Create => ("event.created", Aspect::Shown),
-            Action::Delete => ("event.canceled", Aspect::Deletion),
+            Action::Delete => ("event.canceled", Aspect::Deleted),
             // Nobody reports that it begins or ends.
             Action::Start(_) | Action::End(_) => return Vec::new(),
             Action::Rename(_)
@@ -80,6 +80,7 @@ impl SimulatedPlatform for SimulatedLuma {
             | Action::Replan(_)
             | Action::CancelDate(_)
             | Action::Recover
+            | Action::Publish
             | Action::Rehearse => ("event.updated", Aspect::Shown),
         };
         vec![Webhook { body: json!({ "type": name, "data": self.shown(truth) }), aspect }]

@@ -16,7 +16,10 @@ use super::truth::{Action, Tracked, Truth};
 /// A platform with an API.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum PlatformName {
+    /// With an event for each date of a series.
     Zoom,
+    /// With one event for a series.
+    ZoomSeries,
     Livestorm,
     Luma,
     Eventbrite,
@@ -27,8 +30,10 @@ pub(super) enum PlatformName {
 pub(super) enum Aspect {
     /// The API shows it too.
     Shown,
-    /// That the webinar is deleted, or recovered.
-    Deletion,
+    /// That the webinar is deleted. The API shows it too, by a 404.
+    Deleted,
+    /// That the webinar is recovered.
+    Recovered,
     /// That a date began.
     Started(usize),
     /// That a date ended.
@@ -56,8 +61,13 @@ pub(super) trait SimulatedPlatform: Sync {
     /// Host of its API.
     fn host(&self) -> &'static str;
 
-    /// Its id in the configuration, and the first name of its source.
+    /// Its id in the configuration.
     fn id(&self) -> &'static str;
+
+    /// The first name of its source.
+    fn source(&self) -> &'static str {
+        self.id()
+    }
 
     /// The account under which its events are in HubSpot.
     fn account(&self) -> &'static str;
@@ -79,8 +89,18 @@ pub(super) trait SimulatedPlatform: Sync {
         false
     }
 
+    /// Whether webinars are made as drafts there, which are not shown to anybody.
+    fn has_drafts(&self) -> bool {
+        false
+    }
+
     /// Id of a new webinar.
     fn new_id(&self, number: u64) -> String;
+
+    /// Whether HubSpot has one event of the whole webinar, and not one of each date.
+    fn is_one_event(&self, truth: &Truth) -> bool {
+        !truth.is_series
+    }
 
     /// Id of a date's event in HubSpot.
     fn event_id(&self, truth: &Truth, date: usize) -> String;
@@ -88,12 +108,7 @@ pub(super) trait SimulatedPlatform: Sync {
     /// The link that HubSpot shows.
     fn link(&self, truth: &Truth) -> String;
 
-    /// The link that a deletion shows; the bridge has no other of a webinar of which it knows nothing else.
-    fn link_of_deletion(&self, _truth: &Truth) -> Option<String> {
-        None
-    }
-
-    /// Whether people can do this there.
+    /// Whether people can do this there, drafts and their publication apart.
     fn allows(&self, truth: &Truth, action: &Action) -> bool;
 
     /// The webhooks of an action.
@@ -105,15 +120,29 @@ pub(super) trait SimulatedPlatform: Sync {
 }
 
 impl PlatformName {
-    pub(super) const ALL: [Self; 4] = [Self::Zoom, Self::Livestorm, Self::Luma, Self::Eventbrite];
-    pub(super) const WITH_SERIES: [Self; 3] = [Self::Zoom, Self::Livestorm, Self::Eventbrite];
+    pub(super) const ALL: [Self; 5] =
+        [Self::Zoom, Self::ZoomSeries, Self::Livestorm, Self::Luma, Self::Eventbrite];
+    pub(super) const WITH_SERIES: [Self; 4] =
+        [Self::Zoom, Self::ZoomSeries, Self::Livestorm, Self::Eventbrite];
 
     pub(super) fn simulated(self) -> &'static dyn SimulatedPlatform {
         match self {
-            Self::Zoom => &zoom::SimulatedZoom,
+            Self::Zoom => &zoom::BY_DATE,
+            Self::ZoomSeries => &zoom::IN_ONE,
             Self::Livestorm => &livestorm::SimulatedLivestorm,
             Self::Luma => &luma::SimulatedLuma,
             Self::Eventbrite => &eventbrite::SimulatedEventbrite,
+        }
+    }
+
+    /// Whether people can do this there then.
+    pub(super) fn allows(self, truth: &Truth, action: &Action) -> bool {
+        let platform = self.simulated();
+        let is_draft = truth.published_at.is_none();
+        match action {
+            Action::Publish => is_draft && truth.deleted_at.is_none(),
+            Action::Start(_) | Action::End(_) if is_draft => false,
+            _ => platform.allows(truth, action),
         }
     }
 

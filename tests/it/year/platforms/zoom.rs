@@ -1,4 +1,5 @@
-//! Zoom: webinars and series. Webhooks tell the changed fields, the API the whole.
+//! Zoom: webinars and series. Webhooks tell the changed fields, the API the whole. Of two accounts, the series of one are
+//! an event for each date, those of the other one event in all.
 
 use serde_json::{Value, json};
 use webinar_bridge::event::Millis;
@@ -6,23 +7,55 @@ use webinar_bridge::event::Millis;
 use super::{ApiCall, Aspect, SimulatedPlatform, Webhook, page};
 use crate::year::truth::{Action, HeldDate, Truth};
 
-const ACCOUNT: &str = "zoom-account";
 /// Zoom's largest page has 300; a smaller one makes pages.
 const PAGE: usize = 20;
 
-pub(super) struct SimulatedZoom;
+/// The account whose series are an event for each date.
+pub(super) static BY_DATE: SimulatedZoom = SimulatedZoom {
+    source: "zoom",
+    account: "zoom-account",
+    host: "api.zoom.example",
+    is_one_event: false,
+    settings: "secret = \"zoom-secret-of-the-year\"\n\
+         api = { account_id = \"zoom-account\", client_id = \"app\", client_secret = \"app-secret-of-the-year\", \
+         users = [\"me\"], base_url = \"https://api.zoom.example\", token_url = \"https://api.zoom.example/oauth/token\" }",
+};
+
+/// The account whose series are one event.
+pub(super) static IN_ONE: SimulatedZoom = SimulatedZoom {
+    source: "zoom-series",
+    account: "zoom-account-of-series",
+    host: "series.zoom.example",
+    is_one_event: true,
+    settings: "secret = \"zoom-secret-of-the-year\"\nrecurring = \"series\"\n\
+         api = { account_id = \"zoom-account-of-series\", client_id = \"app\", client_secret = \"app-secret-of-the-year\", \
+         users = [\"me\"], base_url = \"https://series.zoom.example\", token_url = \"https://series.zoom.example/oauth/token\" }",
+};
+
+/// One account of Zoom's.
+pub(super) struct SimulatedZoom {
+    source: &'static str,
+    account: &'static str,
+    host: &'static str,
+    is_one_event: bool,
+    settings: &'static str,
+}
 
 impl SimulatedPlatform for SimulatedZoom {
     fn host(&self) -> &'static str {
-        "api.zoom.example"
+        self.host
     }
 
     fn id(&self) -> &'static str {
         "zoom"
     }
 
+    fn source(&self) -> &'static str {
+        self.source
+    }
+
     fn account(&self) -> &'static str {
-        ACCOUNT
+        self.account
     }
 
     fn secret(&self) -> &'static str {
@@ -30,9 +63,11 @@ impl SimulatedPlatform for SimulatedZoom {
     }
 
     fn settings(&self) -> &'static str {
-        "secret = \"zoom-secret-of-the-year\"\n\
-         api = { account_id = \"zoom-account\", client_id = \"app\", client_secret = \"app-secret-of-the-year\", \
-         users = [\"me\"], base_url = \"https://api.zoom.example\", token_url = \"https://api.zoom.example/oauth/token\" }"
+        self.settings
+    }
+
+    fn is_one_event(&self, truth: &Truth) -> bool {
+        self.is_one_event || !truth.is_series
     }
 
     fn reports_end(&self) -> bool {
@@ -48,7 +83,7 @@ impl SimulatedPlatform for SimulatedZoom {
     }
 
     fn event_id(&self, truth: &Truth, date: usize) -> String {
-        if truth.is_series {
+        if !self.is_one_event(truth) {
             format!("{}-{}", truth.id, truth.dates[date].id)
         } else {
             truth.id.clone()
@@ -57,10 +92,6 @@ impl SimulatedPlatform for SimulatedZoom {
 
     fn link(&self, truth: &Truth) -> String {
         format!("https://acme.zoom.example/webinar/register/{}", truth.id)
-    }
-
-    fn link_of_deletion(&self, truth: &Truth) -> Option<String> {
-        Some(format!("https://acme.zoom.example/j/{}", truth.id))
     }
 
     fn allows(&self, truth: &Truth, action: &Action) -> bool {
@@ -109,10 +140,12 @@ impl SimulatedPlatform for SimulatedZoom {
             }
             Action::Delete => ("webinar.deleted", whole(operation(truth))),
             Action::Recover => ("webinar.recovered", whole(operation(truth))),
-            Action::Rehearse => return rehearsal(truth, now),
+            // Zoom has no drafts.
+            Action::Publish => return Vec::new(),
+            Action::Rehearse => return self.rehearsal(truth, now),
             Action::Start(date) => {
                 let object = with(shown(truth), json!({ "start_time": now.to_string() }));
-                return vec![webhook(
+                return vec![self.webhook(
                     "webinar.started",
                     json!({ "object": object }),
                     now,
@@ -124,7 +157,7 @@ impl SimulatedPlatform for SimulatedZoom {
                 let times =
                     json!({ "start_time": started.to_string(), "end_time": now.to_string() });
                 let object = with(shown(truth), times);
-                return vec![webhook(
+                return vec![self.webhook(
                     "webinar.ended",
                     json!({ "object": object }),
                     now,
@@ -132,9 +165,12 @@ impl SimulatedPlatform for SimulatedZoom {
                 )];
             }
         };
-        let is_deletion = matches!(action, Action::Delete | Action::Recover);
-        let aspect = if is_deletion { Aspect::Deletion } else { Aspect::Shown };
-        vec![webhook(event, payload, now, aspect)]
+        let aspect = match action {
+            Action::Delete => Aspect::Deleted,
+            Action::Recover => Aspect::Recovered,
+            _ => Aspect::Shown,
+        };
+        vec![self.webhook(event, payload, now, aspect)]
     }
 
     fn answer(&self, call: &ApiCall<'_>) -> Option<Value> {
@@ -165,23 +201,29 @@ impl SimulatedPlatform for SimulatedZoom {
     }
 }
 
-fn webhook(event: &str, payload: Value, now: Millis, aspect: Aspect) -> Webhook {
-    let payload =
-        with(payload, json!({ "account_id": ACCOUNT, "operator": "somebody@mail.example" }));
-    Webhook { body: json!({ "event": event, "event_ts": now.get(), "payload": payload }), aspect }
-}
+impl SimulatedZoom {
+    fn webhook(&self, event: &str, payload: Value, now: Millis, aspect: Aspect) -> Webhook {
+        let payload = with(
+            payload,
+            json!({ "account_id": self.account, "operator": "somebody@mail.example" }),
+        );
+        let body = json!({ "event": event, "event_ts": now.get(), "payload": payload });
+        Webhook { body, aspect }
+    }
 
-/// A practice session of ten minutes: it ended before its webhooks come.
-fn rehearsal(truth: &Truth, now: Millis) -> Vec<Webhook> {
-    let began = Millis::new(now.get() - 600_000);
-    let told = |event: &str, at: Millis, more: Value| {
-        let more = with(more, json!({ "start_time": began.to_string(), "practice_session": true }));
-        webhook(event, json!({ "object": with(shown(truth), more) }), at, Aspect::Shown)
-    };
-    vec![
-        told("webinar.started", began, json!({})),
-        told("webinar.ended", now, json!({ "end_time": now.to_string() })),
-    ]
+    /// A practice session of ten minutes: it ended before its webhooks come.
+    fn rehearsal(&self, truth: &Truth, now: Millis) -> Vec<Webhook> {
+        let began = Millis::new(now.get() - 600_000);
+        let told = |event: &str, at: Millis, more: Value| {
+            let practice = json!({ "start_time": began.to_string(), "practice_session": true });
+            let object = with(shown(truth), with(more, practice));
+            self.webhook(event, json!({ "object": object }), at, Aspect::Shown)
+        };
+        vec![
+            told("webinar.started", began, json!({})),
+            told("webinar.ended", now, json!({ "end_time": now.to_string() })),
+        ]
+    }
 }
 
 fn moved(before: &Truth, truth: &Truth, date: usize) -> Value {
@@ -209,26 +251,27 @@ fn host_id(truth: &Truth) -> String {
     format!("host-{}", truth.host.replace(' ', "-"))
 }
 
-/// The object without its occurrences.
+/// The object without its occurrences and its link.
 fn shown(truth: &Truth) -> Value {
     let first = truth.dates.first().expect("there is one");
     json!({
         "uuid": format!("uuid-{}==", truth.id), "id": truth.id.parse::<u64>().expect("a number"),
         "host_id": host_id(truth), "topic": truth.name, "type": if truth.is_series { 9 } else { 5 },
         "start_time": second(first.start), "duration": first.minutes, "timezone": "UTC",
-        "join_url": format!("https://acme.zoom.example/j/{}?pwd=hush", truth.id),
     })
 }
 
 /// The object with its occurrences: past and to come, without those that others replaced.
 fn listed(truth: &Truth) -> Value {
+    let link = format!("https://acme.zoom.example/j/{}?pwd=hush", truth.id);
+    let object = with(shown(truth), json!({ "join_url": link }));
     if !truth.is_series {
-        return shown(truth);
+        return object;
     }
     let dates = truth.dates.iter().filter(|date| !date.is_replaced);
     let occurrences: Vec<Value> = dates.map(occurrence).collect();
     let recurrence = json!({ "type": 2, "repeat_interval": 1, "end_times": occurrences.len() });
-    with(shown(truth), json!({ "occurrences": occurrences, "recurrence": recurrence }))
+    with(object, json!({ "occurrences": occurrences, "recurrence": recurrence }))
 }
 
 fn occurrence(date: &HeldDate) -> Value {
