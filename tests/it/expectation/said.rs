@@ -103,11 +103,12 @@ impl<'a> Said<'a> {
         &self,
         of: impl Fn(&WebinarFields) -> Option<T>,
     ) -> Option<LastReport<T>> {
-        let of = |saying: &&Saying| Some((*saying, of(&saying.change.whole)?));
-        let (Saying { place, received_at, .. }, value) =
-            self.all.iter().rev().copied().find_map(|saying| of(&saying))?;
-        let report = LastReport { value, at: place.at, received_at: *received_at };
-        place.is_report.then_some(report)
+        let newest = self.all.iter().rev().find_map(|saying| {
+            let value = of(&saying.change.whole)?;
+            let report = LastReport { value, at: saying.place.at, received_at: saying.received_at };
+            Some((saying.place.is_report, report))
+        });
+        newest.filter(|(is_report, _)| *is_report).map(|(_, report)| report)
     }
 
     pub(super) fn shape(&self) -> Option<Shape> {

@@ -38,6 +38,7 @@ pub(super) struct Before {
     pub(super) reports: LastReports,
     /// A webinar that was created since is made under the bridge's eyes (M19).
     pub(super) since: Millis,
+    /// When that was.
     pub(super) lost_at: Millis,
 }
 
@@ -149,12 +150,12 @@ fn unheard(before: &Before, since: &LastReports, now: &UpsertInput) -> Vec<&'sta
     let is_unlike = |old: &Option<LastReport<String>>,
                      new: &Option<LastReport<String>>,
                      now: Option<&String>| {
-        let new = new.as_ref().filter(|new| before.is_older(old.as_ref(), new));
+        let new = new.as_ref().filter(|new| before.is_news(old.as_ref(), new));
         new.is_some_and(|new| new.value != now.map_or("", String::as_str))
     };
     let old = &before.reports;
     let start = since.start.as_ref().filter(|_| since.is_single);
-    let start = start.filter(|new| before.is_older(old.start.as_ref(), new));
+    let start = start.filter(|new| before.is_news(old.start.as_ref(), new));
     let checks = [
         (is_unlike(&old.name, &since.name, Some(&now.event_name)), "name"),
         (
@@ -169,7 +170,7 @@ fn unheard(before: &Before, since: &LastReports, now: &UpsertInput) -> Vec<&'sta
 
 impl Before {
     /// Whether a report came since, and is newer than the last one before.
-    fn is_older<T>(&self, old: Option<&LastReport<T>>, new: &LastReport<T>) -> bool {
+    fn is_news<T>(&self, old: Option<&LastReport<T>>, new: &LastReport<T>) -> bool {
         new.received_at > self.lost_at && old.is_none_or(|old| new.at > old.at)
     }
 }

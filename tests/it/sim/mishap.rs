@@ -201,7 +201,7 @@ impl Mishap {
 
     /// The profile with this mishap.
     pub(super) fn profile(&self, profile: FaultProfile) -> FaultProfile {
-        if let Self::SteppedClock(_) = self { SteppedClock::profile(profile) } else { profile }
+        if let Self::SteppedClock(_) = self { SteppedClock::profile(&profile) } else { profile }
     }
 
     /// Changes what the platforms and the operator do.

@@ -15,7 +15,8 @@
 //!   HubSpot shows the truth;
 //! * `world`: everything that outlives the bridge, with the random numbers and the log;
 //! * `mishap`: what happens to the machine, the store and the accounts: `wrong_clock`, `restored_copy`, `gap`, `silence`,
-//!   `renamed_source`, `guilty`, `stepped_clock`, `long_series`, `soon_over`, `strangers`; `sequel`: what follows when the bridge lost what it knew;
+//!   `renamed_source`, `guilty`, `stepped_clock`, `long_series`, `soon_over`, `strangers`; `sequel`: what follows when the
+//!   bridge lost what it knew;
 //! * `fault_injector`: crash points; `ledger` and `wire` are the real parts with those points around every call;
 //! * `process_run`: one run of the bridge, from opening the store to its end;
 //! * `oracle`: the expected events, by the naive model of [`crate::expectation`]; `check`: compares them; `kept`: events of which the bridge lost what it knew.

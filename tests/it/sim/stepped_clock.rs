@@ -54,8 +54,8 @@ impl SteppedClock {
     }
 
     /// Most calls fail.
-    pub(super) fn profile(profile: FaultProfile) -> FaultProfile {
-        FaultProfile { call_fault_percent: 60, ..profile }
+    pub(super) fn profile(profile: &FaultProfile) -> FaultProfile {
+        FaultProfile { call_fault_percent: 60, ..profile.clone() }
     }
 
     /// The platforms send them too.
