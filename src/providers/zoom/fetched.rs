@@ -45,7 +45,12 @@ pub(super) fn read(fetched: &FetchedAnswers<'_>) -> Result<PayloadContent, Strin
     let host = reader.read("host", fetched.answer(HOST_REQUEST), |host| {
         Some(host_name(host, host_id.as_deref()))
     });
-    change.whole = WebinarFields { organizer: host.flatten(), ..webinar.fields };
+    // What a series that lists lengths says of its own is not that of occurrences that it does not list any more.
+    let has_lengths = webinar.shape == Some(Shape::Series)
+        && !webinar.occurrences.is_empty()
+        && webinar.occurrences.iter().all(|listed| listed.end.is_some());
+    let end = webinar.fields.end.filter(|_| !has_lengths);
+    change.whole = WebinarFields { organizer: host.flatten(), end, ..webinar.fields };
     // Only a deletion is taken from an entry; presence in the list covers the rest.
     change.occurrences =
         occurrence_changes(webinar.occurrences, |deleted| deleted.filter(|deleted| *deleted));

@@ -220,7 +220,9 @@ fn apply_cancellation(
     };
     change.full_picture = webinar.is_complete;
     change.shape = webinar.shape;
-    change.whole = WebinarFields { cancelled: all.then_some(cancelled), ..webinar.fields };
+    // The series' length is not that of each occurrence, and nobody changed it.
+    let end = webinar.fields.end.filter(|_| webinar.shape != Some(Shape::Series));
+    change.whole = WebinarFields { cancelled: all.then_some(cancelled), end, ..webinar.fields };
     change.occurrences = occurrence_changes(webinar.occurrences, |deleted| {
         // An occurrence listed as deleted stays cancelled when the whole is restored.
         if all { deleted.filter(|gone| *gone) } else { Some(cancelled) }

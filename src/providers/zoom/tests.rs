@@ -520,6 +520,21 @@ fn deletion_cancels_only_the_named_scope() {
 }
 
 #[test]
+fn deletion_and_recovery_do_not_change_the_length_of_occurrences() {
+    let length = EndTime::after_minutes(40);
+    for (event, kind, end) in [
+        ("webinar.deleted", 9, None),
+        ("webinar.recovered", 9, None),
+        ("webinar.deleted", 5, length),
+        ("webinar.recovered", 5, length),
+    ] {
+        let object = json!({ "id": 1, "type": kind, "topic": "x", "duration": 40 });
+        let change = change(event, json!({ "operation": "all", "object": object }));
+        assert_eq!(change.whole.end, end, "{event} {kind}");
+    }
+}
+
+#[test]
 fn started_and_ended_webhooks_write_only_the_session() {
     let object = json!({
         "id": "1", "topic": "x", "type": 5, "start_time": "2026-10-01T15:00:00Z", "duration": 0,
