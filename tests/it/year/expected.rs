@@ -11,8 +11,7 @@
 //! * after a restore: a property, with the copy's or a later value, that was taken out of the configuration before the
 //!   event was read at HubSpot, since nobody knows whose it is;
 //! * the texts of a date of a series that has been over for a month;
-//! * everything but the flags, the link and the type of an event that `only` refuses: what was sent last;
-//! * the end of a date of a series that was called off: the series' length counts from then on.
+//! * everything but the flags, the link and the type of an event that `only` refuses: what was sent last.
 
 use std::time::Duration;
 
@@ -214,18 +213,11 @@ impl<'a> Evening<'a> {
         let ends_of = |date: &HeldDate| {
             let planned = date.end();
             let actual = date.run.and_then(|run| run.ended_at).unwrap_or(planned);
-            let mut ends = match self.knows_end(date) {
+            match self.knows_end(date) {
                 (false, _) => vec![planned],
                 (true, true) => vec![actual],
                 (true, false) => vec![planned, actual],
-            };
-            if expected.is_cancelled && self.truth().is_series {
-                let first = self.tracked.states.iter().map(|(_, truth)| &truth.dates[0]);
-                ends.extend(
-                    first.map(|first| HeldDate { start: date.start, ..first.clone() }.end()),
-                );
             }
-            ends
         };
         let all: Vec<Vec<Millis>> = expected.spanned.iter().map(|date| ends_of(date)).collect();
         let least = all.iter().filter_map(|ends| ends.iter().min()).max();
@@ -272,10 +264,11 @@ impl<'a> Evening<'a> {
 
     fn completed(&self, expected: &Expected<'_>, settings: &[&YearSettings]) -> Vec<bool> {
         let (date, platform) = (expected.last(), self.tracked.platform.simulated());
-        if expected.is_cancelled {
-            return vec![false];
-        }
         let (may_know, must_know) = self.knows_end(date);
+        if expected.is_cancelled {
+            // It may be held, cancelled for want of its recovery.
+            return if may_know { vec![false, true] } else { vec![false] };
+        }
         if must_know {
             return vec![true];
         }
