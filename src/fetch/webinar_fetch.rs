@@ -171,7 +171,7 @@ impl WebinarFetch<'_> {
             let reason = format!("{reason}, and no other is found with these credentials");
             return self.retry_later(self.long_backoff(), reason, FetchBlame::NotFound);
         }
-        if !api.gone_means_cancelled() {
+        if !api.gone_means_cancelled() || !self.is_of_credentials(api) {
             return FetchOutcome::GivenUp { reason, receipt: None };
         }
         match self.is_known(&receipt).await {
@@ -226,6 +226,21 @@ impl WebinarFetch<'_> {
             return false;
         };
         api.parse_list(page.get().as_bytes(), query).is_ok()
+    }
+
+    /// Whether the webinar is one of the credentials' account, for all that is known. Where a source calls several accounts
+    /// of the platform by one external account, the credentials do not find the webinars of the others.
+    fn is_of_credentials(&self, api: &dyn PlatformApi) -> bool {
+        let source = &self.settings.source;
+        let is_only_account = || {
+            let mut accounts = source.platform_accounts.iter().flatten();
+            let is_own = |name: &String| api.account().is_some_and(|own| own.as_str() == name);
+            accounts.next().is_some_and(is_own) && accounts.next().is_none()
+        };
+        self.task.account.is_some()
+            || !api.shares_secret()
+            || source.policy.external_account_id.is_none()
+            || is_only_account()
     }
 
     /// Whether the receipt changes any webinar, and the ledger knows all that it changes.

@@ -50,6 +50,11 @@ pub trait PlatformApi: Send + Sync {
     /// Why the page cannot be read, for operators.
     fn parse_list(&self, page: &[u8], query: ListQuery<'_>) -> Result<WebinarPage, String>;
 
+    /// Whether the source's secret also verifies webhooks of other accounts of the platform than that of the credentials.
+    fn shares_secret(&self) -> bool {
+        false
+    }
+
     /// The platform's account of the credentials, where the configuration names it and answers do not.
     fn account(&self) -> Option<&ExternalAccountId> {
         None

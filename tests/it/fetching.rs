@@ -1,7 +1,7 @@
 //! Fetching from platforms' APIs: an emulated API on loopback, the real client, the real ledger.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use secrecy::SecretString;
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use url::Url;
 use webinar_bridge::clock::Clock;
 use webinar_bridge::event::{
-    Change, ChangeKind, EndTime, ExternalAccountId, FetchCondition, FetchRequest, Millis,
+    Change, ChangeKind, EndTime, ExternalAccountId, FetchCondition, FetchRequest, Millis, Policy,
     ProviderId, Shape, WebinarFields, WebinarId,
 };
 use webinar_bridge::fetch::{FetchWorker, Settings};
@@ -42,6 +42,7 @@ struct IdOnly {
     base: Url,
     on_missing_host: OnMissing,
     gone_means_cancelled: bool,
+    shares_secret: bool,
 }
 
 impl IdOnly {
@@ -67,7 +68,7 @@ impl IdOnly {
         };
         let headers = vec![("accept", "application/json".to_owned())];
         let access = PlatformAccess { credentials, headers, rate_limit };
-        Self { access, base, on_missing_host, gone_means_cancelled: true }
+        Self { access, base, on_missing_host, gone_means_cancelled: true, shares_secret: false }
     }
 }
 
@@ -144,6 +145,16 @@ impl PlatformApi for IdOnly {
         self.gone_means_cancelled
     }
 
+    fn shares_secret(&self) -> bool {
+        self.shares_secret
+    }
+
+    fn account(&self) -> Option<&ExternalAccountId> {
+        static OWN: LazyLock<ExternalAccountId> =
+            LazyLock::new(|| ExternalAccountId::parse("own").expect("valid"));
+        self.shares_secret.then_some(&*OWN)
+    }
+
     fn list_url(&self, _query: ListQuery<'_>) -> Option<Url> {
         self.base.join("/webinars").ok()
     }
@@ -163,6 +174,8 @@ struct Fixture {
     rate_limit: ApiRateLimit,
     on_missing_host: OnMissing,
     gone_means_cancelled: bool,
+    /// Whether the secret serves several accounts, all of which the source calls `acct-1`.
+    joins_accounts: bool,
     accounts: Option<BTreeSet<String>>,
 }
 
@@ -196,6 +209,7 @@ impl Fixture {
             rate_limit: plenty,
             on_missing_host,
             gone_means_cancelled: true,
+            joins_accounts: false,
             accounts: None,
         }
     }
@@ -204,10 +218,13 @@ impl Fixture {
         let mut provider =
             IdOnly::new(&self.server, self.api, self.rate_limit, self.on_missing_host);
         provider.gone_means_cancelled = self.gone_means_cancelled;
+        provider.shares_secret = self.joins_accounts;
+        let joined = ExternalAccountId::parse("acct-1").ok().filter(|_| self.joins_accounts);
+        let policy = Policy { external_account_id: joined, ..policy("main") };
         let settings = Settings {
             source: Arc::new(Source {
                 platform_accounts: self.accounts.clone(),
-                ..Source::new(source("zoom"), Arc::new(StubProvider(provider)), policy("main"))
+                ..Source::new(source("zoom"), Arc::new(StubProvider(provider)), policy)
             }),
             ledger: Arc::clone(&self.ledger) as Arc<dyn Ledger>,
             http: Arc::new(HttpClient::new().expect("a client")),
@@ -399,11 +416,11 @@ async fn fetch_missing_after_it_was_found_counts_whatever_the_platforms_clock() 
     assert_eq!(fixture.inputs().await[0].2["eventCancelled"], true);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn fetch_missing_where_gone_does_not_mean_cancelled_cancels_nothing() {
-    let mut fixture = Fixture::new(HEADER);
-    fixture.gone_means_cancelled = false;
-    fixture.add_known_webinar().await;
+/// Whether a known webinar that the platform does not have is cancelled in the end. Whoever asks for it names no account.
+async fn is_missing_webinar_cancelled(fixture: &Fixture) -> bool {
+    fixture.ledger.accept(receipt("a", vec![created("1", "Known", NOON)])).await.expect("stored");
+    let unnamed = FetchRequest { account: None, ..fetch_request("1") };
+    fixture.ledger.request_fetches(&source("zoom"), vec![unnamed]).await.expect("noted");
     fixture.server.answer("/webinars", json!({ "webinars": [] }));
     fixture.answer_webinar("2", "There");
     fixture.request_fetch("b", "2").await;
@@ -413,7 +430,26 @@ async fn fetch_missing_where_gone_does_not_mean_cancelled_cancels_nothing() {
         fixture.advance(300);
     }
     assert_eq!((fixture.pending().await, fixture.status().await.given_up), (0, 1));
-    assert_eq!(fixture.inputs().await[0].2["eventCancelled"], false);
+    fixture.inputs().await[0].2["eventCancelled"] == true
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn fetch_missing_where_gone_does_not_mean_cancelled_cancels_nothing() {
+    assert!(is_missing_webinar_cancelled(&Fixture::new(HEADER)).await);
+    let mut switched_off = Fixture::new(HEADER);
+    switched_off.gone_means_cancelled = false;
+    assert!(!is_missing_webinar_cancelled(&switched_off).await);
+}
+
+/// M14: the credentials are one account's, and the webinar may be another's.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn fetch_missing_among_joined_accounts_cancels_nothing() {
+    for accounts in [None, Some(["acct-1", "own"])] {
+        let mut joined = Fixture::new(HEADER);
+        joined.joins_accounts = true;
+        joined.accounts = accounts.map(|names| names.map(str::to_owned).into());
+        assert!(!is_missing_webinar_cancelled(&joined).await, "{accounts:?}");
+    }
 }
 
 /// Otherwise one 404 after an outage would cancel a webinar.

@@ -163,6 +163,11 @@ impl PlatformApi for ZoomApi {
         self.gone_means_cancelled
     }
 
+    /// One secret token serves every account that installed the app.
+    fn shares_secret(&self) -> bool {
+        true
+    }
+
     fn list_url(&self, query: ListQuery<'_>) -> Option<Url> {
         let position = ListPosition::parse(query.cursor)?;
         let user = self.users.get(position.user)?;
