@@ -82,7 +82,7 @@ pub(super) async fn waits_that_are_read_at_the_start_are_cut<B: BackEnd>() {
     let ledger = back_end.open(policies());
     assert_eq!(retry_at(&ledger).await, Some(minutes(-599)));
     assert!(due_ids(&ledger).await.is_empty() && claim(&ledger, NOW).await.is_empty());
-    back_end.clock().set(minutes(-599));
+    back_end.clock().set(minutes(-590));
     assert_eq!(claim(&ledger, NOW).await.len(), 1);
     back_end.clock().set(minutes(-240));
     assert_eq!(due_ids(&ledger).await, ["1"]);

@@ -220,9 +220,9 @@ impl<'a> Evening<'a> {
             }
         };
         let all: Vec<Vec<Millis>> = expected.spanned.iter().map(|date| ends_of(date)).collect();
-        let least = all.iter().filter_map(|ends| ends.iter().min()).max();
-        let last = all.iter().flatten().filter(|end| Some(*end) >= least);
-        last.map(|end| time(Some(*end))).collect()
+        let earliest = all.iter().filter_map(|ends| ends.iter().min()).max();
+        let possible = all.iter().flatten().filter(|end| Some(*end) >= earliest);
+        possible.map(|end| time(Some(*end))).collect()
     }
 
     /// Whether the date may be cancelled at HubSpot.

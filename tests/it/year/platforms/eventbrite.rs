@@ -78,10 +78,12 @@ impl SimulatedPlatform for SimulatedEventbrite {
         if matches!(action, Action::Start(_) | Action::End(_) | Action::Delete) {
             return Vec::new();
         }
-        let name = match action {
-            Action::Create if truth.published_at.is_none() => "event.created",
-            Action::Create | Action::Publish => "event.published",
-            _ => "event.updated",
+        let is_created = matches!(action, Action::Create);
+        let is_published = is_created || matches!(action, Action::Publish);
+        let name = match truth.published_at {
+            None if is_created => "event.created",
+            Some(_) | None if is_published => "event.published",
+            Some(_) | None => "event.updated",
         };
         let mut dates: Vec<&HeldDate> = truth.dates.iter().collect();
         if let Action::Move { date, .. } | Action::Resize { date, .. } | Action::CancelDate(date) =

@@ -139,11 +139,11 @@ impl PlatformName {
     pub(super) fn allows(self, truth: &Truth, action: &Action) -> bool {
         let platform = self.simulated();
         let is_draft = truth.published_at.is_none();
-        match action {
-            Action::Publish => is_draft && truth.deleted_at.is_none(),
-            Action::Start(_) | Action::End(_) if is_draft => false,
-            _ => platform.allows(truth, action),
+        if matches!(action, Action::Publish) {
+            return is_draft && truth.deleted_at.is_none();
         }
+        let needs_audience = matches!(action, Action::Start(_) | Action::End(_));
+        !(is_draft && needs_audience) && platform.allows(truth, action)
     }
 
     /// The platform whose API has this host.

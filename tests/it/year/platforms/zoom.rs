@@ -83,10 +83,10 @@ impl SimulatedPlatform for SimulatedZoom {
     }
 
     fn event_id(&self, truth: &Truth, date: usize) -> String {
-        if !self.is_one_event(truth) {
-            format!("{}-{}", truth.id, truth.dates[date].id)
-        } else {
+        if self.is_one_event(truth) {
             truth.id.clone()
+        } else {
+            format!("{}-{}", truth.id, truth.dates[date].id)
         }
     }
 
@@ -165,10 +165,12 @@ impl SimulatedPlatform for SimulatedZoom {
                 )];
             }
         };
-        let aspect = match action {
-            Action::Delete => Aspect::Deleted,
-            Action::Recover => Aspect::Recovered,
-            _ => Aspect::Shown,
+        let aspect = if matches!(action, Action::Delete) {
+            Aspect::Deleted
+        } else if matches!(action, Action::Recover) {
+            Aspect::Recovered
+        } else {
+            Aspect::Shown
         };
         vec![self.webhook(event, payload, now, aspect)]
     }
