@@ -88,9 +88,9 @@ impl From<ReplayError> for ActionError {
     fn from(error: ReplayError) -> Self {
         match error {
             ReplayError::Ledger(error) => error.into(),
-            ReplayError::Busy => Self::Passing(error.to_string()),
-            ReplayError::Unknown
-            | ReplayError::NoBody
+            // A receipt may be pruned after it was listed.
+            ReplayError::Busy | ReplayError::Unknown => Self::Passing(error.to_string()),
+            ReplayError::NoBody
             | ReplayError::NoSource(_)
             | ReplayError::OtherProvider { .. }
             | ReplayError::NoLongerAccepted(_) => Self::Wrong(error.to_string()),
