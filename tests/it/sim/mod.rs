@@ -72,6 +72,12 @@ use world::World;
 /// Seeds that once failed, and the fault that each found. They run first. A seed gives another simulation once the
 /// drawing changes: break the rule again to find one that fails.
 const REGRESSIONS: &[(u64, &str)] = &[
+    (51, "an account waited by a clock that had been set back"),
+    (111, "a second sending came before a late call, after the clock was set ahead"),
+    (
+        269,
+        "a restored copy laid what HubSpot held of an event that it did not know below what it knew",
+    ),
     (
         1_561,
         "a backfill replaced the second question after a webhook: what was deleted stayed live",
