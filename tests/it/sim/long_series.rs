@@ -43,11 +43,17 @@ impl LongSeries {
         let after = self.gap.ends_at().unwrap_or(NOON);
         for number in 0..rng.between(1, 4) {
             webhooks.push(webhook(created(number), NOON, (number, 0)));
+            let mut changes = Vec::new();
+            let mut times = Vec::new();
             for nth in 1..rng.between(2, 7) {
-                let due = after.plus(Duration::from_secs(rng.between(1, WITHIN)));
-                let change = changed(&mut rng, number, nth);
-                webhooks.push(webhook(change, due, (number, nth)));
+                times.push(after.plus(Duration::from_secs(rng.between(1, WITHIN))));
+                changes.push((changed(&mut rng, number, nth), nth));
             }
+            // What arrives first decides what is frozen, and what wakes it, which no time takes back (M8).
+            times.sort_unstable();
+            let in_order = changes.into_iter().zip(times);
+            webhooks
+                .extend(in_order.map(|((change, nth), due)| webhook(change, due, (number, nth))));
         }
         webhooks
     }
