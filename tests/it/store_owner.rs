@@ -27,6 +27,7 @@ fn run_on(setting: &Setting, store: &Path, arguments: &[&str]) -> (Option<i32>, 
         .env("BRIDGE__STORE__URL", format!("sqlite:{}", store.display()))
         .env("TEST_TOKEN", TOKEN)
         .env("TEST_SECRET", SECRET)
+        .current_dir(setting.folder.path())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
@@ -72,6 +73,20 @@ async fn second_process_is_refused_under_every_name_of_the_file() {
     bridge.settled().await;
     assert_eq!(setting.held().len(), 0, "another account of Zoom");
     assert_eq!(setting.held_of("acct").len(), 2);
+}
+
+/// The least configuration names the store so.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn store_is_used_under_a_relative_path_and_through_a_link_to_its_folder() {
+    let setting = Setting::new("");
+    let folder = setting.folder.path();
+    fs::create_dir(folder.join("there")).expect("made");
+    symlink(folder.join("there"), folder.join("linked")).expect("linked");
+    for store in ["data/relative.db", "./there/dotted.db", "bare.db", "linked/through.db"] {
+        let (code, printed) = run_on(&setting, Path::new(store), &["migrate"]);
+        assert_eq!(code, Some(0), "{store}: {printed}");
+        assert!(folder.join(store).exists(), "{store}");
+    }
 }
 
 /// SQLite's log lies beside one name: through another one a tool would read an old state, or write over the new one.

@@ -58,12 +58,15 @@ impl StoreLock {
     pub(super) fn take(path: &Path) -> Result<Self, OpenError> {
         let folder = folder_of(path);
         let made = make_folder(folder).map_err(OpenError::file(folder))?;
-        let mut lock_files = vec![lock_file(path, &open::lock_path(path))?];
+        let lock_path = open::lock_path(path);
+        let mut lock_files = vec![lock_file(path, &lock_path)?];
         // The database is created here too, so that only its owner can ever read it.
         let database = own(path)?;
-        let real = real_path(path);
-        if real != path && open::lock_path(&real) != open::lock_path(path) {
-            lock_files.extend(lock_file_of_real_path(path, &real)?);
+        let real_lock_path = open::lock_path(&real_path(path));
+        // A relative path, or a link to the folder, leads to the lock file that is locked already.
+        let taken = FileIdentity::of(&lock_path).map_err(OpenError::file(&lock_path))?;
+        if FileIdentity::of(&real_lock_path).ok() != Some(taken) {
+            lock_files.extend(lock_file_of_real_path(path, &real_lock_path)?);
         }
         // A file survives a power cut only if its folder's entry is synced, and so on upwards.
         for folder in std::iter::once(folder).chain(made.iter().map(|made| folder_of(made))) {
@@ -142,8 +145,8 @@ fn lock_file(path: &Path, lock_path: &Path) -> Result<File, OpenError> {
 
 /// The lock file beside the database where `path` is a link to it: a version up to 0.2 that was started with the real
 /// path has locked that one. A folder that cannot be written has none.
-fn lock_file_of_real_path(path: &Path, real: &Path) -> Result<Option<File>, OpenError> {
-    match lock_file(path, &open::lock_path(real)) {
+fn lock_file_of_real_path(path: &Path, lock_path: &Path) -> Result<Option<File>, OpenError> {
+    match lock_file(path, lock_path) {
         Ok(file) => Ok(Some(file)),
         Err(OpenError::File { .. }) => Ok(None),
         Err(error) => Err(error),
@@ -237,6 +240,22 @@ mod tests {
         drop(lock);
         for name in [&path, &link, &hard] {
             drop(StoreLock::take(name).expect("it is free"));
+        }
+    }
+
+    /// The lock file of the real path is the one that is locked already.
+    #[test]
+    fn store_is_taken_through_a_link_to_its_folder() {
+        let (folder, path) = store();
+        drop(StoreLock::take(&path).expect("it is free"));
+        let linked = folder.path().join("linked");
+        symlink(folder.path().join("data"), &linked).expect("linked");
+        let through = linked.join("bridge.db");
+        let roundabout = folder.path().join("data/../data/bridge.db");
+        for name in [&through, &roundabout] {
+            let lock = StoreLock::take(name).expect("it is free");
+            assert!(matches!(StoreLock::take(&path), Err(OpenError::InUse(_))));
+            drop(lock);
         }
     }
 
