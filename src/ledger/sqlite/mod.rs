@@ -131,6 +131,10 @@ impl SqliteLedger {
         let lock = StoreLock::take(&settings.path)?;
         let mut connection = open::connect(&settings.path)?;
         let is_new = open::schema_version(&connection)? == 0;
+        if settings.migrate && open::is_older(&connection)? {
+            // A start that is refused must leave the way back to the version before.
+            source_config::refuse(&connection, &settings)?;
+        }
         open::ensure_schema(&mut connection, settings.migrate)?;
         if is_new {
             store_row::date_new_store(&connection, settings.clock.now())?;

@@ -146,6 +146,11 @@ pub(super) fn ensure_schema(connection: &mut Connection, migrate: bool) -> Resul
     Ok(())
 }
 
+/// Whether an older version of this program wrote the store.
+pub(super) fn is_older(connection: &Connection) -> Result<bool, OpenError> {
+    Ok((1..MIGRATIONS.len()).contains(&known_schema(connection)?))
+}
+
 pub(super) fn schema_version(connection: &Connection) -> rusqlite::Result<usize> {
     let version: i64 = connection.value("PRAGMA user_version", ())?;
     Ok(usize::try_from(version).unwrap_or(0))

@@ -86,6 +86,15 @@ pub(super) fn compare_and_store(
     Ok(())
 }
 
+/// Refuses a configuration that does not fit what the store holds, without changing it.
+pub(super) fn refuse(connection: &Connection, settings: &Settings) -> Result<(), OpenError> {
+    let orphans = check(connection, settings, settings.clock.now())?;
+    if settings.rekey == Rekey::Refuse {
+        orphans.refused?;
+    }
+    Ok(())
+}
+
 /// Looks whether a store that is there would be opened with these settings, without changing it, even while it is in
 /// use; returns warnings for operators.
 ///
@@ -149,15 +158,8 @@ fn check(
         let stored = StoredSource { identity: row.get(1)?, defaults: row.get(2)? };
         Ok((row.get::<_, SourceName>(0)?, stored))
     })?;
-    for (name, stored) in sources.iter().filter(|_| *rekey == Rekey::Refuse) {
-        if let Some(policy) = policies.get(heirs.source(name)) {
-            check_rekey((name, stored.clone()), policy, heirs, now, |visit| {
-                for_each_held(connection, name, visit)
-            })?;
-        }
-    }
     let known = KnownNames {
-        sources: sources.into_iter().map(|(name, _)| name).collect(),
+        sources: sources.iter().map(|(name, _)| name.clone()).collect(),
         accounts: known_accounts(connection)?,
     };
     let found = Orphans {
@@ -168,6 +170,14 @@ fn check(
             .collect(),
     };
     let refused = found.check(&known, policies, accounts, heirs);
+    // What is gone comes first: its remedy is another than that of an id that changes.
+    for (name, stored) in sources.iter().filter(|_| *rekey == Rekey::Refuse && refused.is_ok()) {
+        if let Some(policy) = policies.get(heirs.source(name)) {
+            check_rekey((name, stored.clone()), policy, heirs, now, |visit| {
+                for_each_held(connection, name, visit)
+            })?;
+        }
+    }
     Ok(CheckedOrphans { found, refused })
 }
 

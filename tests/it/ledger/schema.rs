@@ -1,15 +1,17 @@
 //! Stores that an older version wrote.
 
+use std::collections::BTreeMap;
+
 use webinar_bridge::event::{ExternalAccountId, Webinar, WebinarId};
 use webinar_bridge::ledger::sqlite::{
-    OpenError, Settings, SqliteLedger, StoreState, inspect, migrate,
+    OpenError, Rekey, Settings, SqliteLedger, StoreState, inspect, migrate,
 };
 use webinar_bridge::ledger::{
     Browse as _, EventQuery, FetchCondition, FetchQueue as _, FetchRequest, FetchStatus,
     Intake as _, PAGE_MAX, ReceiptKind, ReceiptOutcome, ReceiptQuery, Timers as _,
 };
 
-use crate::harness::build::{NOON, created, minutes, policies, receipt, renamed, source};
+use crate::harness::build::{NOON, created, minutes, policies, policy, receipt, renamed, source};
 use crate::harness::store::StoreFolder;
 
 /// A store as the first schema had it: one event in HubSpot, built by a receipt that is gone and one that is not, and
@@ -154,4 +156,24 @@ fn an_older_store_is_not_changed_where_that_is_not_wanted() {
     let settings = Settings { migrate: false, ..store_folder.settings(policies()) };
     migrate(&store_folder.file()).expect("migrated");
     assert!(SqliteLedger::open(settings).is_ok());
+}
+
+/// M30: a start that is refused leaves the way back to the version before.
+#[test]
+fn an_older_store_is_not_changed_by_a_start_that_is_refused() {
+    let store_folder = StoreFolder::new();
+    first_schema(&store_folder);
+    let store = rusqlite::Connection::open(store_folder.file()).expect("opens");
+    let identity = r#"["main",null,"occurrence"]"#;
+    store.execute("INSERT INTO sources VALUES ('zoom', ?1, '{}')", [identity]).expect("inserted");
+    drop(store);
+    let renamed = || BTreeMap::from([(source("acme-zoom"), policy("main"))]);
+    let refused = SqliteLedger::open(store_folder.settings(renamed())).err().expect("refused");
+    assert!(matches!(refused, OpenError::Config(_)), "{refused}");
+    assert_eq!(
+        inspect(&store_folder.file()).expect("looked"),
+        StoreState::Older { found: 1, known: 4 }
+    );
+    let accepted = Settings { rekey: Rekey::Accept, ..store_folder.settings(renamed()) };
+    assert!(SqliteLedger::open(accepted).is_ok());
 }
