@@ -3,7 +3,7 @@
 //! Promises: an account inherits from one that is gone only if nobody else could, and before the store is opened, so that
 //! nothing is written under the new name first. Relies on the status that the store keeps of each account.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use anyhow::Context as _;
@@ -46,7 +46,10 @@ pub(super) async fn adopt(
         .into_iter()
         .filter(|(name, _)| !config.accounts.contains_key(heirs.account(name)))
         .collect();
-    let is_heir = |name: &AccountName| heirs.accounts.values().any(|heir| heir == name);
+    // A former name that the store does not know makes nobody an heir.
+    let inherited = heirs.accounts.iter().filter(|(former, _)| stored.known.contains(*former));
+    let known_heirs: BTreeSet<&AccountName> = inherited.map(|(_, heir)| heir).collect();
+    let is_heir = |name: &AccountName| known_heirs.contains(name);
     let new: Vec<AccountName> = config
         .accounts
         .keys()
