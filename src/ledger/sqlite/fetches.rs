@@ -212,6 +212,15 @@ pub(super) fn settle(
     if let Some(row) = row {
         counts.count(row.state, 1);
         counts.due |= due_since(&row, tx.now).is_some();
+        if row.state == FetchState::Dead && before.state != FetchState::Dead {
+            let reason = row.failure.as_ref().map(|failure| failure.reason.as_str());
+            tracing::warn!(
+                source.name = %task.source,
+                webinar = %task.webinar,
+                reason,
+                "a fetch is dead: nothing asks about the webinar any more until it is redriven"
+            );
+        }
     }
     Ok(accepted)
 }
