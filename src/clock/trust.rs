@@ -80,6 +80,8 @@ struct TrustState {
     doubted_since: Option<Instant>,
     /// The witnesses that were logged as contradicting.
     logged: [bool; 3],
+    /// Whether HubSpot is to be asked for the time.
+    is_wanted: bool,
 }
 
 /// A time, and when it was that time.
@@ -164,6 +166,7 @@ impl ClockTrust {
             state.newest = Some(testimony);
             if witness == ClockWitness::Hubspot {
                 state.hubspot = Some(testimony);
+                state.is_wanted = false;
             }
             std::mem::replace(&mut state.logged[witness as usize], is_off)
         };
@@ -252,6 +255,22 @@ impl ClockTrust {
             )
             | None => now,
         }
+    }
+
+    /// Asks for HubSpot's word: nothing speaks against the clock, and a webhook is refused that would be right by another.
+    pub fn want_hubspot(&self) {
+        self.state().is_wanted = true;
+    }
+
+    /// Whether HubSpot's word is wanted.
+    #[must_use]
+    pub fn wants_hubspot(&self) -> bool {
+        self.state().is_wanted
+    }
+
+    /// HubSpot is asked now: once for each wish, since its answers may lack a `Date`.
+    pub fn hubspot_is_asked(&self) {
+        self.state().is_wanted = false;
     }
 
     /// Whether only a witness can end the present doubt soon.
@@ -412,6 +431,20 @@ mod tests {
         tokio::time::advance(MINUTE).await;
         assert_eq!(trust.dating_time(behind.plus(MINUTE)), NOON.plus(MINUTE));
         assert_eq!(trust.dating_time(NOON.plus(2 * MINUTE)), NOON.plus(2 * MINUTE), "corrected");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn hubspot_is_wanted_until_it_answers_or_was_asked() {
+        let trust = ClockTrust::new();
+        assert!(!trust.wants_hubspot());
+        trust.want_hubspot();
+        trust.observe_signed_time(NOON.plus(HOUR), NOON);
+        assert!(trust.wants_hubspot(), "another witness does not prove the clock");
+        hubspot_says(&trust, NOON, NOON);
+        assert!(!trust.wants_hubspot());
+        trust.want_hubspot();
+        trust.hubspot_is_asked();
+        assert!(!trust.wants_hubspot());
     }
 
     #[tokio::test(start_paused = true)]

@@ -11,7 +11,7 @@ use super::assess::evidence::Evidence;
 use super::base_read::ReadShare;
 use super::ownership::{CheckState, Ownership};
 use super::settings::DeliverySettings;
-use crate::clock::Clock;
+use crate::clock::{Clock, ClockTrust};
 use crate::event::{AccountName, AccountStatus, PauseReason, StatusChange, StatusUpdate};
 use crate::hubspot::{
     AccountClient, AccountError, CallPermit, CredentialsFingerprint, RateLimiter,
@@ -146,6 +146,20 @@ impl DeliveryAccount {
         let status = self.status();
         !status.is_paused_for(PauseReason::Operator)
             && self.ownership(self.hubspot.fingerprint(), &status) == Ownership::Confirmed
+    }
+
+    /// Whether only HubSpot's word can end a doubt of the clock, or is wanted.
+    #[must_use]
+    pub fn needs_witness(&self) -> bool {
+        let trust = self.clock.trust().filter(|_| self.settings.sends);
+        let needs = trust.is_some_and(|trust| trust.needs_witness(self.clock.now()));
+        needs || self.wants_time()
+    }
+
+    /// Whether HubSpot is to be asked for the time, although nothing speaks against the clock.
+    #[must_use]
+    pub fn wants_time(&self) -> bool {
+        self.settings.sends && self.clock.trust().is_some_and(ClockTrust::wants_hubspot)
     }
 
     /// The state of the check of these credentials.

@@ -20,6 +20,9 @@ pub async fn check(account: Arc<DeliveryAccount>, permit: CallPermit) {
     // The credentials may have changed since the worker looked.
     let credentials = account.hubspot.fingerprint();
     account.check_state().begin(credentials);
+    if let Some(trust) = account.clock.trust() {
+        trust.hubspot_is_asked();
+    }
     let ApiReport { outcome, daily_remaining, .. } = account.hubspot.fetch_portal_id(permit).await;
     let seen = match read_identity(outcome, account.hubspot.client_id()) {
         Ok(Some(identity)) => Some(identity),

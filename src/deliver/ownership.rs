@@ -62,17 +62,21 @@ impl CheckState {
         }
     }
 
-    /// When these credentials, which are confirmed, are to be checked; none: not any more, or a check is under way.
+    /// When these credentials, which are confirmed, are to be checked; none: not any more, or a check is under way. A check
+    /// is also how HubSpot is asked for the time.
     #[must_use]
     pub fn check_due(
         &self,
         present: CredentialsFingerprint,
         status: &AccountStatus,
+        wants_time: bool,
     ) -> Option<Millis> {
         let at_once = Millis::new(0);
         match self.last {
             Some((_, Ownership::Checking)) => None,
-            Some((checked, Ownership::Confirmed)) if checked == present => None,
+            Some((checked, Ownership::Confirmed)) if checked == present => {
+                wants_time.then_some(at_once)
+            }
             Some((checked, Ownership::Unchecked { .. })) if checked == present => {
                 Some(status.check_failed.as_ref().map_or(at_once, |failed| failed.retry_at))
             }

@@ -144,7 +144,8 @@ impl AccountWorker {
             Ownership::Unchecked { new_credentials } => new_credentials,
             Ownership::Confirmed => {
                 let state = account.check_state();
-                !state.is_used(credentials) && state.check_due(credentials, &status).is_some()
+                !state.is_used(credentials)
+                    && state.check_due(credentials, &status, false).is_some()
             }
             Ownership::Changed | Ownership::Checking => false,
         };
@@ -174,7 +175,7 @@ impl AccountWorker {
             Ownership::Unchecked { .. } => {
                 let has_work = self.has_work().await;
                 let has_work = has_work.map_err(|error| self.log_failure(&error, UNREADABLE))?;
-                if !has_work && status.unconfirmed_identity.is_none() && !self.needs_witness() {
+                if !has_work && status.unconfirmed_identity.is_none() && !account.needs_witness() {
                     return Err(Wait::until(None));
                 }
                 Ok(NextAction::CheckAccount(credentials, self.reserve_permit()?))
@@ -192,14 +193,15 @@ impl AccountWorker {
         wait: Wait,
     ) -> Result<NextAction, Wait> {
         let account = &self.account;
-        let due = account.check_state().check_due(credentials, status).ok_or(wait)?;
+        let wants_time = account.wants_time();
+        let due = account.check_state().check_due(credentials, status, wants_time).ok_or(wait)?;
         let now = account.clock.now();
         if due > now && due.since(now) <= LONGEST_WAIT {
             return Err(wait.or(Wait::until(Some(self.timer_instant(due)))));
         }
         let is_used = account.check_state().is_used(credentials);
         let fail = |error: LedgerError| self.log_failure(&error, UNREADABLE);
-        if !is_used && !self.needs_witness() {
+        if !is_used && !account.needs_witness() {
             let has_work = self.has_work().await.map_err(fail)?;
             if !has_work || self.has_pending().await.map_err(fail)? {
                 return Err(wait);
@@ -207,12 +209,6 @@ impl AccountWorker {
         }
         let permit = self.reserve_permit().map_err(|permit| wait.or(permit))?;
         Ok(NextAction::CheckAccount(credentials, permit))
-    }
-
-    /// Whether only HubSpot's word can end a doubt of the clock.
-    fn needs_witness(&self) -> bool {
-        let trust = self.account.clock.trust().filter(|_| self.account.settings.sends);
-        trust.is_some_and(|trust| trust.needs_witness(self.account.clock.now()))
     }
 
     /// The next read or batch. Reads go first within their share of the calls, and last while the account fails: then

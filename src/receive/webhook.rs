@@ -174,6 +174,9 @@ impl WebhookService {
             }
             IntakeResult::OutOfTime { error: refusal, .. } if !self.is_clock_proven() => {
                 metrics.webhook_rejected(name, rejection_reason(refusal));
+                if let Some(trust) = clock.trust() {
+                    trust.want_hubspot();
+                }
                 if endpoint.clock_warning.is_due() {
                     warn!(
                         reason = rejection_reason(refusal),

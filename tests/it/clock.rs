@@ -156,11 +156,11 @@ async fn skew_is_shown_and_logged_once() {
 /// B8: Zoom never repeats what is answered 401.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn right_signature_out_of_time_is_answered_503_until_our_clock_is_proven() {
-    let setting = ClockedSetting::new("", "");
-    let bridge = setting.start();
     let body = zoom::created(1, "Name", at(0));
     let hours = |hours: i64| hours * 3_600;
-    // Nobody has confirmed our clock yet. The tolerance is two hours.
+    // Nobody confirms our clock. The tolerance is two hours.
+    let setting = ClockedSetting::new("deliver = false", "");
+    let bridge = setting.start();
     for (signed, expected) in [(-3, 503), (3, 503), (-25, 503), (-27, 401), (27, 401)] {
         let answer = send_signed(&bridge, &body, hours(signed)).await;
         assert_eq!(answer.status, expected, "{signed} hours");
@@ -169,6 +169,8 @@ async fn right_signature_out_of_time_is_answered_503_until_our_clock_is_proven()
     for (reason, count) in [("stale", 3), ("future", 2)] {
         assert_eq!(metrics.count("bridge_webhooks_rejected_total", &[("reason", reason)]), count);
     }
+    let setting = ClockedSetting::new("", "");
+    let bridge = setting.start();
     assert_eq!(send(&bridge, &body).await, 200);
     bridge.settled().await;
     for signed in [-3, 3] {
@@ -191,6 +193,26 @@ async fn right_signature_out_of_time_is_answered_503_until_our_clock_is_proven()
     assert_eq!(send(&bridge, &zoom::renamed(1, "Second", at(1))).await, 200);
     bridge.settled().await;
     assert_eq!(setting.setting.event("1").input.event_name, "Second");
+}
+
+/// A quiet bridge asks HubSpot for the time once a webhook comes that would be right by another clock.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn clock_that_is_ahead_shows_after_the_first_webhook_that_it_refuses() {
+    let setting = ClockedSetting::new("", "");
+    let bridge = setting.start();
+    assert_eq!(send(&bridge, &zoom::created(1, "Name", at(0))).await, 200);
+    bridge.settled().await;
+    assert_eq!(bridge.terminate(), Some(0));
+    setting.clock.set_ahead(3 * HOUR);
+    let bridge = setting.start();
+    assert_eq!(doubt(&bridge).await, Value::Null, "HubSpot was not asked");
+    assert_eq!(send(&bridge, &zoom::renamed(1, "Second", at(1))).await, 503);
+    eventually_within(Duration::from_mins(1), "the clock is doubted", async || {
+        doubt(&bridge).await != Value::Null
+    })
+    .await;
+    let reason = doubt(&bridge).await.to_string();
+    assert!(reason.contains("HubSpot says that it is"), "{reason}");
 }
 
 /// B10: the account was silent for as long as the step.

@@ -104,7 +104,7 @@ fn credentials_of_the_last_check_are_confirmed_before_they_are_checked_again() {
     };
     assert_eq!(old_ones(&state, &known), Ownership::Confirmed);
     let at_once = Some(Millis::new(0));
-    assert_eq!((state.check_due(old, &known), state.is_used(old)), (at_once, false));
+    assert_eq!((state.check_due(old, &known, false), state.is_used(old)), (at_once, false));
     assert_eq!(old_ones(&state, &before), fresh, "a store of before");
     assert_eq!(old_ones(&state, &foreign), fresh, "they are back");
     assert_eq!(state.ownership(new, || Some(new_digest.clone()), &known), fresh);
@@ -113,16 +113,20 @@ fn credentials_of_the_last_check_are_confirmed_before_they_are_checked_again() {
     assert!(state.is_used(old) && !state.is_used(new));
     state.begin(old);
     assert_eq!(old_ones(&state, &known), Ownership::Confirmed, "nothing waits for the check");
-    assert_eq!(state.check_due(old, &known), None);
+    assert_eq!(state.check_due(old, &known, false), None);
     state.finish(Ownership::Unchecked { new_credentials: false });
     assert_eq!(old_ones(&state, &known), Ownership::Confirmed, "nor for the next one");
-    assert_eq!(state.check_due(old, &known), at_once);
+    assert_eq!(state.check_due(old, &known, false), at_once);
     let (since, retry_at) = (Millis::new(1_000), Millis::new(61_000));
     let check_failed = Some(CheckFailed { since, retry_at, detail: "HTTP 500".into() });
     let failed = AccountStatus { check_failed, ..known.clone() };
-    assert_eq!(state.check_due(old, &failed), Some(retry_at));
-    assert_eq!(CheckState::default().check_due(old, &failed), at_once, "after a start");
+    assert_eq!(state.check_due(old, &failed, false), Some(retry_at));
+    assert_eq!(CheckState::default().check_due(old, &failed, false), at_once, "after a start");
     state.begin(old);
     state.finish(Ownership::Confirmed);
-    assert_eq!((state.check_due(old, &known), state.check_due(new, &known)), (None, at_once));
+    assert_eq!(state.check_due(old, &known, false), None);
+    assert_eq!(state.check_due(new, &known, false), at_once);
+    assert_eq!(state.check_due(old, &known, true), at_once, "HubSpot is asked for the time");
+    state.begin(old);
+    assert_eq!(state.check_due(old, &known, true), None, "it is asked");
 }
