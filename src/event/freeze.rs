@@ -19,11 +19,11 @@ const FREEZE_AFTER: Duration = Duration::from_hours(30 * 24);
 impl Webinar {
     /// Takes out the occurrences that ended long before a change, which arrived then, and, where the change would bring
     /// too many, those that were cancelled longest ago. Answers their ids. Where the whole series is one event, only the
-    /// latter go: the event spans all others.
+    /// latter go: the event spans all others. While our clock `is_doubted`, it alone ends none (M10).
     pub fn freeze_for(
         &mut self,
         change: &Change,
-        received_at: Millis,
+        (received_at, is_doubted): (Millis, bool),
         recurring: RecurringMode,
     ) -> Vec<OccurrenceId> {
         if self.occurrences.is_empty() {
@@ -31,12 +31,13 @@ impl Webinar {
         }
         let named: BTreeSet<&OccurrenceId> = change.occurrences.iter().map(|own| &own.id).collect();
         // The earlier of both clocks: one that is ahead must not end what is still to come.
-        let told_at = change.occurred_at.map_or(received_at, |at| at.min(received_at));
-        let horizon = told_at.minus(FREEZE_AFTER);
+        let own = change.occurred_at.map(|at| at.min(received_at));
+        let reported_at = own.or((!is_doubted).then_some(received_at));
+        let horizon = reported_at.map(|at| at.minus(FREEZE_AFTER));
         let unnamed = self.occurrences.iter().filter(|(id, _)| !named.contains(id));
         let is_over = |own: &Registers| {
             recurring == RecurringMode::Occurrence
-                && self.end_of(own).is_some_and(|end| end < horizon)
+                && self.end_of(own).zip(horizon).is_some_and(|(end, horizon)| end < horizon)
         };
         let over = unnamed.clone().filter(|(_, own)| is_over(own)).map(|(id, _)| id.clone());
         let mut frozen: Vec<OccurrenceId> = over.collect();

@@ -27,7 +27,7 @@ fn naming(numbers: impl IntoIterator<Item = usize>, listing: OccurrenceListing) 
 /// Freezes and merges, as a ledger does, at that time.
 fn take(webinar: &mut Webinar, change: &Change, at: i64) -> Result<Vec<OccurrenceId>, MergeError> {
     let at = Millis::new(at);
-    let frozen = webinar.freeze_for(change, at, RecurringMode::Occurrence);
+    let frozen = webinar.freeze_for(change, (at, false), RecurringMode::Occurrence);
     let provenance = Provenance {
         receipt: ReceiptId::generate(),
         order: ReceiptOrder { seq: u64::try_from(at.get()).expect("not negative"), at },
@@ -67,7 +67,7 @@ fn occurrences_that_ended_a_month_ago_leave_the_state() {
     assert_eq!(take(&mut webinar, &list, 0), Ok(Vec::new()));
     let other = naming([99], OccurrenceListing::Partial);
     assert_eq!(
-        webinar.clone().freeze_for(&other, Millis::new(60 * DAY), RecurringMode::Series),
+        webinar.clone().freeze_for(&other, (Millis::new(60 * DAY), false), RecurringMode::Series),
         []
     );
     // The last frozen one began on day 28, its length is unknown, and 30 days are over.
@@ -86,7 +86,10 @@ fn clock_ahead_freezes_nothing_that_the_platform_says_is_to_come() {
     let change =
         Change { occurred_at: Some(Millis::new(1)), ..naming([2], OccurrenceListing::Partial) };
     let mode = RecurringMode::Occurrence;
-    assert_eq!(webinar.freeze_for(&change, Millis::new(900 * DAY), mode), []);
+    let ahead = Millis::new(900 * DAY);
+    assert_eq!(webinar.freeze_for(&change, (ahead, false), mode), []);
+    let undated = Change { occurred_at: None, ..change };
+    assert_eq!(webinar.freeze_for(&undated, (ahead, true), mode), [], "our clock is doubted");
 }
 
 /// M25: what is said of the whole is not refused for the number of its parts.

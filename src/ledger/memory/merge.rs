@@ -136,9 +136,10 @@ fn merge(
         let event = ExternalEventId::for_occurrence(&key.webinar, occurrence);
         tx.state.wake_event(key, &event, sequence_number(number));
     }
+    let arrived = (receipt.received_at, tx.is_clock_doubted);
     let row = tx.state.webinar_row(key, receipt.received_at);
     let webinar = Arc::make_mut(&mut row.webinar);
-    let frozen = webinar.freeze_for(&change, receipt.received_at, recurring);
+    let frozen = webinar.freeze_for(&change, arrived, recurring);
     webinar.merge(&change, &receipt.provenance(&change, place, order))?;
     row.receipts.entry(number).or_insert(order);
     for occurrence in frozen {

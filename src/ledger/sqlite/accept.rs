@@ -176,7 +176,8 @@ fn merge(
         None => Cow::Borrowed(change),
     };
     let recurring = recurring_mode(tx.policies, &webinar, &receipt.source);
-    for occurrence in webinar.freeze_for(&change, receipt.received_at, recurring) {
+    let arrived = (receipt.received_at, tx.is_clock_doubted);
+    for occurrence in webinar.freeze_for(&change, arrived, recurring) {
         let event = ExternalEventId::for_occurrence(&key.webinar, &occurrence);
         if let Some(id) = id {
             event_rows::freeze(tx.connection, id, &event)?;
