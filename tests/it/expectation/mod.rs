@@ -296,7 +296,7 @@ fn of_all(said: &Said<'_>, id: &str, parts: Vec<Facts>) -> Facts {
         occurrence: None,
         is_off,
         is_over: last.is_some_and(|last| last.is_over),
-        has_begun: false,
+        has_begun: last.is_some_and(|last| last.has_begun),
         start: live.iter().filter_map(|part| part.start).min(),
         end: live.iter().filter_map(|part| part.end).max(),
         unknown: if are_parts_known {
