@@ -116,6 +116,9 @@ pub(super) struct Belief {
     witnessed_at: Option<Millis>,
     /// Since when nothing was written, for days, until the present process run.
     pub(super) off_since: Option<Millis>,
+    /// Nothing was written for days once. A run that told the time since may have recorded no write: then the next one
+    /// doubts its clock again until HubSpot tells the time.
+    was_off: bool,
     /// By how much the clock was ahead when the store was last written by a believed clock, and since when: the last of
     /// them, and those that may not have replaced the one before.
     written_ahead: Vec<(i64, Millis)>,
@@ -165,7 +168,7 @@ impl Belief {
     /// The bridge works now.
     pub(super) fn note(&mut self, ahead: i64, now: Millis) {
         if self.has_witness && self.witnessed_at.get_or_insert(now).plus(RECORDED_WITHIN) < now {
-            self.off_since = None;
+            self.was_off |= self.off_since.take().is_some();
         }
         let is_recent = |at: Millis| at.plus(TAKEN_BACK_WITHIN) >= now;
         self.lately.retain(|(_, at)| is_recent(*at));
@@ -260,7 +263,9 @@ impl World {
         let arrivals = left.iter().map(|id| self.oracle.arrival(id));
         let is_due = |left: &Arrival| left.is_dated_right && !left.may_be_doubted && is_old(left);
         let stays = arrivals.into_iter().find(is_due);
-        if let Some(stays) = stays.filter(|_| !self.belief.may_be_doubted(ahead) && !has_more) {
+        let is_certain = !self.belief.was_off || self.belief.has_witness;
+        let must_delete = is_certain && !self.belief.may_be_doubted(ahead) && !has_more;
+        if let Some(stays) = stays.filter(|_| must_delete) {
             self.wrong(now, format!("an old receipt is not deleted: {stays:?}"));
         }
     }
