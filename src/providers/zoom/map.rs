@@ -117,7 +117,7 @@ fn apply_updated(
     change.full_picture = webinar.is_complete;
     change.shape = webinar.shape;
     change.listing = update_listing(&webinar, scope, webhook);
-    let dropped = dropped_occurrences(&webinar, change.listing, webhook, reader);
+    let dropped = dropped_occurrences(&webinar, webhook, reader);
     let WebinarObject {
         fields, occurrences: listed, has_unreadable_occurrences: unreadable, ..
     } = webinar;
@@ -147,16 +147,16 @@ fn apply_updated(
 }
 
 /// The cancellations of occurrences that the update replaced: the old list names them, and the new one does not. Without a
-/// new list, or with an entry in it that cannot be read, nobody is left out for certain; a full list leaves out by itself.
+/// new list, or with an entry in it that cannot be read, nobody is left out for certain. A full list leaves out only what
+/// is known: what HubSpot holds from before is named here.
 fn dropped_occurrences(
     webinar: &WebinarObject,
-    listing: OccurrenceListing,
     webhook: &ZoomWebhook<'_, Webinar<'_>>,
     reader: &mut FieldReader,
 ) -> Vec<OccurrenceChange> {
     let Some(old) = webhook.old.occurrences else { return Vec::new() };
     let is_readable = !webinar.occurrences.is_empty() && !webinar.has_unreadable_occurrences;
-    if !is_readable || listing != OccurrenceListing::Partial {
+    if !is_readable {
         return Vec::new();
     }
     let is_listed = |id: &OccurrenceId| webinar.occurrences.iter().any(|listed| listed.id == *id);

@@ -122,6 +122,20 @@ fn update_with_a_torn_list_cancels_nothing_of_the_old_one() {
     assert_eq!(named(json!([{ "occurrence_id": "o1" }, { "occurrence_id": [] }])), ["o1"]);
 }
 
+/// M24: a full list leaves out only what is known; the old list names what HubSpot may hold from before.
+#[test]
+fn update_with_a_full_list_names_what_it_replaced() {
+    let list =
+        |ids: &[&str]| -> Value { ids.iter().map(|id| json!({ "occurrence_id": id })).collect() };
+    let object = json!({ "id": 1, "recurrence": { "type": 1 }, "occurrences": list(&["o1"]) });
+    let old = json!({ "occurrences": list(&["o1", "o2"]) });
+    let payload = json!({ "scope": "all", "object": object, "old_object": old });
+    let (change, _) = changed("webinar.updated", payload);
+    assert_eq!(change.listing, OccurrenceListing::Full);
+    let cancelled = |nth: usize| change.occurrences[nth].fields.cancelled;
+    assert_eq!((change.occurrences.len(), cancelled(0), cancelled(1)), (2, None, Some(true)));
+}
+
 #[test]
 fn other_event_with_any_payload_is_ignored() {
     for event in [

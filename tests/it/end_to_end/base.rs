@@ -193,3 +193,30 @@ async fn refused_read_holds_only_the_events_that_need_it() {
     let expected = held("1", json!({ "eventName": "Calmer releases" }));
     assert_eq!(setting.event("1").input, expected);
 }
+
+/// M24: HubSpot holds dates that this ledger does not know, and the platform says that others replace them.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn dates_that_an_update_replaced_are_cancelled_although_nobody_knew_them() {
+    for scope in [json!({}), json!({ "scope": "all" })] {
+        let setting = Setting::with(generous(), FAST, "");
+        for id in ["1-500", "1-501"] {
+            setting.hubspot.emulator().hold(SystemClock.now(), held(id, json!({})));
+        }
+        let bridge = setting.start();
+        let occurrence = |id: u32, minutes: i64| json!({ "occurrence_id": id.to_string(), "start_time": planned(minutes).to_string(), "duration": 90 });
+        let changed = json!({
+            "topic": "Calm releases", "type": 9, "start_time": planned(10).to_string(), "duration": 90,
+            "recurrence": { "type": 1 }, "occurrences": [occurrence(800, 10), occurrence(501, 20)],
+        });
+        let old = json!({ "occurrences": [occurrence(500, 0), occurrence(501, 0)], "recurrence": { "type": 1 } });
+        let update = payload(updated(1, changed, now()), json!({ "old_object": old }));
+        Zoom::to(&bridge).story([payload(update, scope)]).await;
+        bridge.settled().await;
+        let cancelled = |id: &str| setting.event(id).input.event_cancelled;
+        assert_eq!(
+            (cancelled("1-500"), cancelled("1-501"), cancelled("1-800")),
+            (true, false, false)
+        );
+        assert_eq!(setting.held().len(), 3);
+    }
+}
