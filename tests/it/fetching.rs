@@ -416,7 +416,7 @@ async fn fetch_missing_after_it_was_found_counts_whatever_the_platforms_clock() 
     assert_eq!(fixture.inputs().await[0].2["eventCancelled"], true);
 }
 
-/// Whether a known webinar that the platform does not have is cancelled in the end. Whoever asks for it names no account.
+/// Whether a known webinar that the platform does not have is cancelled in the end. The request names no account.
 async fn is_missing_webinar_cancelled(fixture: &Fixture) -> bool {
     fixture.ledger.accept(receipt("a", vec![created("1", "Known", NOON)])).await.expect("stored");
     let unnamed = FetchRequest { account: None, ..fetch_request("1") };

@@ -133,7 +133,7 @@ pub(super) fn resolve_whole_cancelled(
     earliest_reason(webinar, start_of_cancellation(&flags), [absent, series.filter(|_| superseded)])
 }
 
-/// The reason that was reported first: the cancellation, or one of the others. What HubSpot held goes before all.
+/// The reason that was reported first: the cancellation, or one of the others. What HubSpot held comes first.
 fn earliest_reason<const N: usize>(
     webinar: &Webinar,
     cancelled: Option<Resolved<bool>>,
@@ -155,7 +155,7 @@ pub(super) fn start_of_streak(flags: &FlagsByStamp) -> Option<Resolved<bool>> {
     Some(trailing_streak(flags.values().copied()).last().unwrap_or(*last))
 }
 
-/// As [`start_of_streak`], but what HubSpot held goes before: nothing says when it was reported first.
+/// As [`start_of_streak`], but what HubSpot held comes first: nobody knows when it was reported first.
 fn start_of_cancellation(flags: &FlagsByStamp) -> Option<Resolved<bool>> {
     let held = trailing_streak(flags.values().copied()).find(Resolved::is_held);
     held.or_else(|| start_of_streak(flags))

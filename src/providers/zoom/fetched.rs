@@ -45,7 +45,7 @@ pub(super) fn read(fetched: &FetchedAnswers<'_>) -> Result<PayloadContent, Strin
     let host = reader.read("host", fetched.answer(HOST_REQUEST), |host| {
         Some(host_name(host, host_id.as_deref()))
     });
-    // What a series that lists lengths says of its own is not that of occurrences that it does not list any more.
+    // What a series that lists lengths has of its own is not that of occurrences that it does not list any more.
     let has_lengths = webinar.shape == Some(Shape::Series)
         && !webinar.occurrences.is_empty()
         && webinar.occurrences.iter().all(|listed| listed.end.is_some());

@@ -69,7 +69,7 @@ fn created(number: u64) -> Change {
     change.occurrences = (0..DAYS.len()).map(|nth| occurrence(nth, 0)).collect();
     change.whole = WebinarFields {
         name: Some("Roots".to_owned()),
-        // A base says nothing of a text that it lacks.
+        // A base has no value for a text that it lacks.
         description: Some("About roots".to_owned()),
         end: EndTime::after_minutes(60),
         ..WebinarFields::default()

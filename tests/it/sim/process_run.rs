@@ -52,7 +52,7 @@ const HEALED: Duration = LATE_EFFECT_WINDOW.saturating_add(Duration::from_mins(1
 /// Time limit for coming to rest: the longest pauses without a given end last ten minutes.
 const REST_WITHIN: Duration = Duration::from_mins(25);
 
-/// After a long time without the bridge HubSpot has told it the time by then, if it has a reason to ask, and timers ran.
+/// After a long time without the bridge HubSpot has sent its time by then, if it has a reason to ask, and timers ran.
 const SETTLED_WITHIN: Duration = Duration::from_mins(10);
 
 /// How long events are kept, and fetches that fail: longer than any simulation.

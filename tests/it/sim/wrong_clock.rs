@@ -116,7 +116,7 @@ pub(super) struct Belief {
     witnessed_at: Option<Millis>,
     /// Since when nothing was written, for days, until the present process run.
     pub(super) off_since: Option<Millis>,
-    /// Nothing was written for days once. A run that told the time since may have recorded no write: then the next one
+    /// Nothing was written for days once. A run that heard HubSpot since may have recorded no write: then the next one
     /// doubts its clock again until HubSpot tells the time.
     was_off: bool,
     /// By how much the clock was ahead when the store was last written by a believed clock, and since when: the last of

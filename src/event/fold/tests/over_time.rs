@@ -74,7 +74,7 @@ fn rehearsed_session_completes_no_program() {
         assert_eq!((called_off.cancelled().len(), called_off.completed().len()), (1, 0));
         session(&mut webinar, HOUR, None, Some(true));
         assert_eq!(webinar.completed(), ["7"], "{one_session}, {start:?}");
-        // It was held and is planned anew.
+        // It was held, and is planned again.
         session(&mut webinar, DAY, Some(30 * DAY), None);
         assert_eq!(webinar.completed(), [""; 0], "{one_session}, {start:?}");
     }

@@ -121,7 +121,7 @@ async fn repeated_cancellation_stays() {
     assert!(scene.held("sequel").await.event_cancelled);
 }
 
-/// A3, M15: held, planned anew for another date, and (where the platform can tell) called off.
+/// A3, M15: held, planned again for another date, and (where the platform can tell) called off.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn event_that_was_held_and_is_planned_anew_is_open() {
     let scene = Scene::new();
