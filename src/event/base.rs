@@ -2,7 +2,8 @@
 //!
 //! An upsert clears every field that it leaves out. So an event that this ledger never had confirmed is read before its
 //! first send, and what was read takes part in the fold as one more writer: its values lie above those of the creation
-//! and below all others (M20), or, in a restored copy, above everything that the copy holds (M23).
+//! and below all others (M20), or, where HubSpot holds something else than a restored copy knows, above everything that
+//! the copy holds (M23).
 
 mod overlay;
 #[cfg(test)]
@@ -24,7 +25,8 @@ pub use overlay::overlay;
 /// The beginning of the names of HubSpot's own properties.
 const HUBSPOT_PREFIX: &str = "hs_";
 
-/// The fields of an event as HubSpot shows it. An absent, empty or false one carries no value.
+/// The fields of an event as HubSpot shows it. Whether an absent, empty or false one says something depends on the base's
+/// position.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 #[allow(missing_docs, reason = "each is the field of the same name in `EventInput`")]
@@ -156,10 +158,15 @@ impl BaseFields {
     /// Whether HubSpot need not be sent this input, since it holds it already.
     #[must_use]
     pub fn shows(&self, input: &EventInput) -> bool {
-        let wanted = Self::from_input(input);
+        self.includes(&Self::from_input(input))
+    }
+
+    /// Whether these are the other's fields, and maybe more properties.
+    #[must_use]
+    pub fn includes(&self, other: &Self) -> bool {
         let holds = |(name, value): (&String, &String)| self.custom.get(name) == Some(value);
-        wanted.custom.iter().all(holds)
-            && Self { custom: BTreeMap::new(), ..wanted }
+        other.custom.iter().all(holds)
+            && Self { custom: BTreeMap::new(), ..other.clone() }
                 == Self { custom: BTreeMap::new(), ..self.clone() }
     }
 }
@@ -190,10 +197,10 @@ struct StoredProperty {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum BasePosition {
-    /// Above the creation, and below everything else.
+    /// Above the creation, and below everything else. Absent, empty and false say nothing (M20).
     AboveCreation,
     /// Above everything of the receipts up to this sequence number and above a creation that is reported again, and below
-    /// everything else of later receipts.
+    /// everything else of later receipts. Absent, empty and false are as new as the other values (M23).
     AboveReceipt(u64),
 }
 
@@ -231,6 +238,8 @@ pub enum BaseState {
         position: BasePosition,
         /// The event is cancelled: it is asked about before others.
         is_urgent: bool,
+        /// In a restored copy: the base that the event had before.
+        earlier: Option<Box<Base>>,
     },
     /// HubSpot held no such event: there is nothing to keep.
     Absent,
@@ -242,7 +251,7 @@ impl BaseState {
     /// HubSpot is to be asked.
     #[must_use]
     pub const fn unread(position: BasePosition) -> Self {
-        Self::Unread { position, is_urgent: false }
+        Self::Unread { position, is_urgent: false, earlier: None }
     }
 
     /// Whether HubSpot is to be asked before the event is sent.

@@ -124,7 +124,11 @@ impl Scenario {
         )?;
         let held = self.events().await?;
         let delivered = held.iter().filter(|event| event.state == EventState::Delivered).count();
-        writeln!(out, "  {} events followed; HubSpot confirmed {delivered} of them", held.len())?;
+        writeln!(
+            out,
+            "  {} followed; HubSpot confirmed {delivered} of them",
+            counted(held.len(), "event")
+        )?;
         out.flush()?;
         anyhow::ensure!(
             violations.is_empty(),
@@ -247,12 +251,23 @@ impl Scenario {
 
     fn show_hubspot(&self, out: &mut dyn Write) -> anyhow::Result<()> {
         let emulator = self.hubspot.emulator();
-        let upsert = Some(EmulatorOperation::Upsert);
-        for call in emulator.calls().iter().filter(|call| call.operation == upsert) {
+        let calls = |operation| {
+            emulator.calls().iter().filter(move |call| call.operation == Some(operation))
+        };
+        let reads = calls(EmulatorOperation::Read).count();
+        if reads > 0 {
             writeln!(
                 out,
-                "  one call to HubSpot with {} events (POST .../events/upsert) -> {}",
-                call.inputs, call.status
+                "  {} of what HubSpot held before the first send (GET .../events/ID)",
+                counted(reads, "read")
+            )?;
+        }
+        for call in calls(EmulatorOperation::Upsert) {
+            writeln!(
+                out,
+                "  one call to HubSpot with {} (POST .../events/upsert) -> {}",
+                counted(call.inputs, "event"),
+                call.status
             )?;
         }
         writeln!(out)?;
@@ -319,7 +334,12 @@ async fn wait_until(condition: impl AsyncFn() -> anyhow::Result<bool>) -> anyhow
     Ok(true)
 }
 
-/// An event for a reader: HubSpot's fields, or its gaps.
+/// A number of things: `1 event`, `2 events`.
+fn counted(count: usize, thing: &str) -> String {
+    format!("{count} {thing}{}", if count == 1 { "" } else { "s" })
+}
+
+/// An event for a reader: HubSpot's fields, or its gaps by the names that the API gives them.
 fn event_fields(event: &EventSummary) -> BTreeMap<String, String> {
     let shown = |value: &Value| {
         value.as_str().map_or_else(|| value.to_string(), |text| format!("{text:?}"))
@@ -327,8 +347,16 @@ fn event_fields(event: &EventSummary) -> BTreeMap<String, String> {
     let input =
         event.input.as_deref().and_then(|input| serde_json::from_slice::<Value>(input).ok());
     match input.as_ref().and_then(Value::as_object) {
-        Some(input) => input.iter().map(|(name, value)| (name.clone(), shown(value))).collect(),
-        None => BTreeMap::from([("incomplete".to_owned(), format!("{:?}", event.gaps))]),
+        Some(input) => {
+            let filled = input.iter().filter(|(_, value)| **value != Value::Array(Vec::new()));
+            filled.map(|(name, value)| (name.clone(), shown(value))).collect()
+        }
+        None => {
+            let gaps = event.gaps.iter().filter_map(|gap| serde_json::to_value(gap).ok());
+            let gaps: Vec<String> =
+                gaps.filter_map(|gap| gap.as_str().map(str::to_owned)).collect();
+            BTreeMap::from([("incomplete".to_owned(), gaps.join(", "))])
+        }
     }
 }
 
@@ -349,7 +377,7 @@ fn diff_events(
         let names: BTreeSet<&String> = known.keys().chain(fields.keys()).collect();
         for name in names {
             let [was, is] =
-                [known, fields].map(|fields| fields.get(name).map_or("nothing", String::as_str));
+                [known, fields].map(|fields| fields.get(name).map_or("none", String::as_str));
             if was != is {
                 found.push((id.clone(), format!("{name}: {was} -> {is}")));
             }

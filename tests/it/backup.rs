@@ -6,8 +6,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use rusqlite::Connection;
-use serde_json::json;
-use webinar_bridge::sandbox::emulator::EmulatorSettings;
+use serde_json::{Value, json};
+use webinar_bridge::sandbox::emulator::{EmulatorFault, EmulatorSettings};
 
 use crate::harness::disk::SmallDisk;
 use crate::harness::eventually;
@@ -15,7 +15,7 @@ use crate::harness::process::{Bridge, Setting, TOKEN};
 use crate::harness::senders::Senders;
 use crate::harness::tell;
 use crate::harness::wire::{ask, created, webhook};
-use crate::harness::zoom::{self, Zoom, at};
+use crate::harness::zoom::{self, Zoom, ago, at, planned};
 
 const BEFORE: u64 = 40;
 
@@ -147,6 +147,16 @@ async fn a_stopped_service_leaves_everything_in_one_file() {
     assert_eq!(receipts, Ok(5));
 }
 
+/// Puts a copy in the place of the store, without the log of what it replaces.
+fn replace_store(setting: &Setting, copy: &Path) {
+    for file in names(setting.store().parent().expect("a folder")) {
+        if file.starts_with("bridge.db-") {
+            fs::remove_file(setting.store().with_file_name(file)).expect("removed");
+        }
+    }
+    fs::copy(copy, setting.store()).expect("put in place");
+}
+
 /// The steps of "Restore" in `docs/operations.md`.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_copy_put_in_place_is_told_what_it_missed_before_anything_is_sent() {
@@ -165,12 +175,7 @@ async fn a_copy_put_in_place_is_told_what_it_missed_before_anything_is_sent() {
     let before = setting.held();
 
     assert_eq!(bridge.terminate(), Some(0));
-    for file in names(setting.store().parent().expect("a folder")) {
-        if file.starts_with("bridge.db-") {
-            fs::remove_file(setting.store().with_file_name(file)).expect("removed");
-        }
-    }
-    fs::copy(&copy, setting.store()).expect("put in place");
+    replace_store(&setting, &copy);
     let bridge = setting.start();
     let zoom = Zoom::to(&bridge);
     // The copy's name is older than HubSpot's, which this leaves alone.
@@ -215,7 +220,7 @@ async fn a_copy_that_is_put_back_undoes_no_cancellation() {
         bridge.settled().await;
         assert!(setting.event("1").input.event_cancelled);
         assert_eq!(bridge.terminate(), Some(0));
-        fs::copy(&copy, setting.store()).expect("put back");
+        replace_store(&setting, &copy);
         let arguments: &[&str] = if by_hand { &["--restored"] } else { &[] };
         let bridge = setting.start_with_arguments(arguments, &[]);
         Zoom::to(&bridge).story([zoom::renamed(1, "Calmer releases", at(120))]).await;
@@ -224,4 +229,107 @@ async fn a_copy_that_is_put_back_undoes_no_cancellation() {
         assert_eq!(input.event_name, "Calmer releases");
         assert!(input.event_cancelled, "by hand: {by_hand}");
     }
+}
+
+/// Puts the copy in the place of the store and tells the bridge something newer of each of these webinars.
+async fn put_back(
+    setting: &Setting,
+    copy: &Path,
+    later: impl IntoIterator<Item = Value>,
+) -> Bridge {
+    replace_store(setting, copy);
+    let bridge = setting.start();
+    Zoom::to(&bridge).story(later).await;
+    bridge.settled().await;
+    bridge
+}
+
+/// M23: HubSpot is newer also where it holds that something is not so, or nothing.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_copy_that_is_put_back_takes_back_no_recovery_no_opening_and_no_removal() {
+    let setting = Setting::new("");
+    let bridge = setting.start();
+    let all = |body| zoom::payload(body, json!({ "operation": "all" }));
+    let one = |event: &str, at| {
+        let object = json!({ "id": 9, "type": 9, "topic": "Onboarding",
+            "occurrences": [{ "occurrence_id": "o2", "start_time": planned(24 * 60).to_string() }] });
+        zoom::payload(zoom::webhook(event, at, object), json!({ "operation": "single" }))
+    };
+    let past = json!({ "start_time": ago(40).to_string(), "duration": 20 });
+    let over = zoom::with(zoom::webinar(2, "Over"), past);
+    let run = json!({ "start_time": ago(40).to_string(), "end_time": ago(20).to_string() });
+    let told = zoom::with(zoom::webinar(3, "Told"), json!({ "agenda": "Too much" }));
+    Zoom::to(&bridge)
+        .story([
+            zoom::created(1, "Off", at(0)),
+            zoom::webhook("webinar.created", at(0), over.clone()),
+            zoom::webhook("webinar.created", at(0), told),
+            zoom::webhook("webinar.created", at(0), zoom::series(8, "Off, too")),
+            zoom::webhook("webinar.created", at(0), zoom::series(9, "Onboarding")),
+            all(zoom::webhook("webinar.deleted", at(10), zoom::webinar(1, "Off"))),
+            all(zoom::webhook("webinar.deleted", at(10), zoom::series(8, "Off, too"))),
+            one("webinar.deleted", at(10)),
+            zoom::webhook("webinar.ended", ago(20).get(), zoom::with(over, run)),
+        ])
+        .await;
+    bridge.settled().await;
+    let held = |id: &str| setting.event(id).input;
+    for id in ["1", "8-o1", "8-o2", "8-o3", "9-o2"] {
+        assert!(held(id).event_cancelled, "{id}");
+    }
+    assert!(held("2").event_completed);
+    let copy = setting.folder.path().join("copy.db");
+    let (code, said) = setting.run(&["backup", "--to", copy.to_str().expect("text")]).await;
+    assert_eq!(code, Some(0), "{said}");
+    // What the copy does not know.
+    let moved = json!({ "start_time": planned(30 * 24 * 60).to_string(), "duration": 20 });
+    Zoom::to(&bridge)
+        .story([
+            all(zoom::webhook("webinar.recovered", at(20), zoom::webinar(1, "Off"))),
+            all(zoom::webhook("webinar.recovered", at(20), zoom::series(8, "Off, too"))),
+            one("webinar.recovered", at(20)),
+            zoom::updated(2, moved, ago(10).get()),
+            zoom::updated(3, json!({ "agenda": "" }), at(20)),
+        ])
+        .await;
+    bridge.settled().await;
+    let check = |when: &str| {
+        for id in ["1", "8-o1", "8-o2", "8-o3", "9-o1", "9-o2", "9-o3"] {
+            assert!(!held(id).event_cancelled, "{id} {when}");
+        }
+        assert!(!held("2").event_completed, "{when}");
+        assert_eq!(held("2").start_date_time, Some(planned(30 * 24 * 60)), "{when}");
+        assert_eq!(held("3").event_description.unwrap_or_default(), "", "{when}");
+    };
+    check("before");
+    assert_eq!(bridge.terminate(), Some(0));
+    let later = [1, 2, 3, 8, 9].map(|id| zoom::renamed(id, &format!("Later {id}"), ago(5).get()));
+    let _bridge = put_back(&setting, &copy, later).await;
+    check("after");
+    for (id, name) in [("1", "Later 1"), ("2", "Later 2"), ("8-o1", "Later 8"), ("9-o2", "Later 9")]
+    {
+        assert_eq!(held(id).event_name, name);
+    }
+}
+
+/// M23: what the copy had accepted and not delivered is newer than what HubSpot holds.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_copy_that_is_put_back_delivers_what_it_had_accepted() {
+    let setting = Setting::new("");
+    let bridge = setting.start();
+    Zoom::to(&bridge).story([zoom::created(1, "One", at(0)), zoom::created(2, "Two", at(0))]).await;
+    bridge.settled().await;
+    let fault = EmulatorFault::Status { status: 503, retry_after: None };
+    setting.hubspot.emulator().inject_standing(fault);
+    let deleted = zoom::webhook("webinar.deleted", at(10), zoom::webinar(2, "Two"));
+    let deleted = zoom::payload(deleted, json!({ "operation": "all" }));
+    Zoom::to(&bridge).story([zoom::renamed(1, "One, newer", at(10)), deleted]).await;
+    let copy = setting.folder.path().join("copy.db");
+    let (code, said) = setting.run(&["backup", "--to", copy.to_str().expect("text")]).await;
+    assert_eq!(code, Some(0), "{said}");
+    bridge.kill();
+    setting.hubspot.emulator().clear_faults();
+    let _bridge = put_back(&setting, &copy, []).await;
+    assert_eq!(setting.event("1").input.event_name, "One, newer");
+    assert!(setting.event("2").input.event_cancelled);
 }

@@ -1,6 +1,7 @@
 //! Writes what HubSpot held into the registers of a webinar, where it wins over what is there.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 
 use super::{Base, BaseFields, BasePosition, EventBases};
 use crate::event::change::{EndTime, Shape};
@@ -29,17 +30,26 @@ pub fn overlay<'a>(
         return Cow::Borrowed(webinar);
     }
     let mut overlaid = webinar.clone();
-    let runs: Vec<Stamp> = webinar.sessions.iter().map(|run| run.stamp).collect();
     if let Some(base) = base_of(bases, &ExternalEventId::for_webinar(id)) {
-        write_whole(&mut overlaid, recurring, base, last_run(&runs, base.position));
+        write_whole(&mut overlaid, webinar, recurring, base);
     }
-    let whole = &overlaid.whole;
-    let lists = list_stamps(webinar);
+    let whole = &mut overlaid.whole;
     for (occurrence, own) in &mut overlaid.occurrences {
         if let Some(base) = base_of(bases, &ExternalEventId::for_occurrence(id, occurrence)) {
-            let last_run = last_run(&runs, base.position);
-            let (position, whole) = (base.position, Some(whole));
-            Writer { position, own, whole, others: &lists, last_run, has_times: true }.write(base);
+            let position = base.position;
+            // An occurrence takes place, so the series is there.
+            if let BasePosition::AboveReceipt(_) = position
+                && !base.fields.cancelled
+            {
+                Put { position }.presence(whole, &[]);
+            }
+            let others = Others {
+                whole: Some(whole),
+                lists: list_stamps(webinar),
+                observed: observed_stamps(webinar),
+                ..Others::of_runs(webinar, position)
+            };
+            Writer { position, own, others, times: Times::Own }.write(base);
         }
     }
     Cow::Owned(overlaid)
@@ -49,58 +59,50 @@ fn base_of<'a>(bases: &'a EventBases, event: &ExternalEventId) -> Option<&'a Bas
     bases.known.get(event.as_str())?.base()
 }
 
-fn write_whole(
-    webinar: &mut Webinar,
-    recurring: RecurringMode,
-    base: &Base,
-    last_run: Option<Stamp>,
-) {
+/// Writes what HubSpot held of the event of the whole webinar.
+fn write_whole(overlaid: &mut Webinar, webinar: &Webinar, recurring: RecurringMode, base: &Base) {
     let position = base.position;
     // HubSpot holds times, so it had some since the writes that the base lies above.
-    if let Some(Register { value: Shape::Timeless, stamp, .. }) = webinar.shape
+    if let Some(Register { value: Shape::Timeless, stamp, .. }) = overlaid.shape
         && base.fields.start.is_some()
         && position.beats(&stamp)
     {
         let single = register(Shape::Single, right_above(stamp));
-        webinar.earlier_shapes.write(&mut webinar.shape, single, Horizon::NONE_OLD);
+        overlaid.earlier_shapes.write(&mut overlaid.shape, single, Horizon::NONE_OLD);
     }
-    let has_times = webinar.shape.as_ref().is_none_or(|shape| shape.value != Shape::Timeless);
-    let is_series = webinar.shape.as_ref().is_some_and(|shape| shape.value == Shape::Series);
+    let times = match overlaid.shape.as_ref().map(|shape| shape.value) {
+        Some(Shape::Timeless) => Times::None,
+        _ => Times::Own,
+    };
+    let is_series = overlaid.shape.as_ref().is_some_and(|shape| shape.value == Shape::Series);
+    let others = Others::of_runs(webinar, position);
     match (is_series, recurring) {
         // The event of a whole that is a series now holds nothing of its occurrences.
         (true, RecurringMode::Occurrence) => {
-            let mut own = webinar.whole.clone();
-            Writer { position, own: &mut own, whole: None, others: &[], last_run, has_times }
-                .write(base);
-            webinar.replaced = Some(Box::new(own));
+            let mut own = overlaid.whole.clone();
+            Writer { position, own: &mut own, others, times }.write(base);
+            overlaid.replaced = Some(Box::new(own));
             return;
         }
-        // Its times, and whether it is completed, follow from the occurrences.
         (true, RecurringMode::Series) => {
-            let fields =
-                BaseFields { start: None, end: None, completed: false, ..base.fields.clone() };
-            let base = Base { fields, ..base.clone() };
-            let mut others = list_stamps(webinar);
-            others.extend(webinar.occurrences.values().flat_map(cancellation_stamps));
-            let own = &mut webinar.whole;
-            Writer { position, own, whole: None, others: &others, last_run, has_times }
-                .write(&base);
+            let mut lists = list_stamps(webinar);
+            lists.extend(webinar.occurrences.values().flat_map(cancellation_stamps));
+            let others = Others { lists, ..others };
+            let own = &mut overlaid.whole;
+            Writer { position, own, others, times: Times::OfOccurrences }.write(base);
             return;
         }
         (false, RecurringMode::Occurrence | RecurringMode::Series) => {}
     }
     // HubSpot holds the id, so it is a single event.
-    if webinar.shape.is_none() {
-        webinar.shape = Some(register(Shape::Single, EARLIEST));
-        webinar.was_whole = true;
+    if overlaid.shape.is_none() {
+        overlaid.shape = Some(register(Shape::Single, EARLIEST));
+        overlaid.was_whole = true;
     }
-    let own = &mut webinar.whole;
-    Writer { position, own, whole: None, others: &[], last_run, has_times }.write(base);
-}
-
-/// The last run that the base lies above: what HubSpot holds is newer than how it ended.
-fn last_run(runs: &[Stamp], position: BasePosition) -> Option<Stamp> {
-    runs.iter().copied().filter(|stamp| position.beats(stamp)).max()
+    // The sessions of a program.
+    let sessions = webinar.occurrences.values().flat_map(completion_stamps).collect();
+    let others = Others { sessions, ..others };
+    Writer { position, own: &mut overlaid.whole, others, times }.write(base);
 }
 
 /// The full lists of occurrences.
@@ -108,11 +110,22 @@ fn list_stamps(webinar: &Webinar) -> Vec<Stamp> {
     webinar.earlier_lists.iter().chain(&webinar.full_list).map(|list| list.stamp).collect()
 }
 
+/// The lists that the platform was asked for.
+fn observed_stamps(webinar: &Webinar) -> Vec<Stamp> {
+    let observed = webinar.earlier_observed.iter().chain(&webinar.observed_list);
+    observed.map(|list| list.stamp).collect()
+}
+
 /// The writes of whether an event is cancelled.
 fn cancellation_stamps(own: &Registers) -> impl Iterator<Item = Stamp> {
     let cancelled = own.earlier_cancelled.iter().chain(&own.cancelled);
     let unlisted = own.earlier_unlisted.iter().chain(&own.unlisted);
     cancelled.chain(unlisted).map(|flag| flag.stamp)
+}
+
+/// The writes of whether an event is completed.
+fn completion_stamps(own: &Registers) -> impl Iterator<Item = Stamp> {
+    own.earlier_completed.iter().chain(&own.completed).map(|flag| flag.stamp)
 }
 
 /// Right above a write.
@@ -124,72 +137,76 @@ fn register<T>(value: T, stamp: Stamp) -> Register<T> {
     Register { value, stamp, receipt: HELD }
 }
 
+/// Where an event's times come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Times {
+    /// It has its own.
+    Own,
+    /// HubSpot gets none of those that are reported of an event without times.
+    None,
+    /// Those of a series that is one event, and whether it is completed, follow from the occurrences.
+    OfOccurrences,
+}
+
+/// Writes elsewhere in the webinar that concern an event.
+#[derive(Default)]
+struct Others<'a> {
+    /// The registers of the series, where the event is an occurrence's.
+    whole: Option<&'a Registers>,
+    /// Full lists, and of one event for a series what cancels its occurrences.
+    lists: Vec<Stamp>,
+    /// The lists that the platform was asked for.
+    observed: Vec<Stamp>,
+    /// The ends of a program's sessions.
+    sessions: Vec<Stamp>,
+    /// The last run that the base lies above: what HubSpot holds is newer than how it ended.
+    last_run: Option<Stamp>,
+}
+
+impl Others<'_> {
+    fn of_runs(webinar: &Webinar, position: BasePosition) -> Self {
+        let runs = webinar.sessions.iter().map(|run| run.stamp);
+        Self { last_run: runs.filter(|stamp| position.beats(stamp)).max(), ..Self::default() }
+    }
+}
+
 /// Writes into the registers of one event.
 struct Writer<'a> {
     position: BasePosition,
     own: &'a mut Registers,
-    /// The registers of the series, where these are an occurrence's.
-    whole: Option<&'a Registers>,
-    /// Other writes of whether it takes place: full lists, and of one event for a series its occurrences.
-    others: &'a [Stamp],
-    /// The last run that the base lies above.
-    last_run: Option<Stamp>,
-    /// The event has times: HubSpot gets none of those that are reported of one without.
-    has_times: bool,
+    others: Others<'a>,
+    times: Times,
 }
 
 impl Writer<'_> {
     fn write(self, base: &Base) {
+        let Self { position, own, others, times } = self;
         let fields = &base.fields;
-        let whole = self.whole;
-        let put = Put { position: self.position };
-        let own = self.own;
+        let whole = others.whole;
+        let put = Put { position };
         put.value(&mut own.name, whole.and_then(|w| w.name.as_ref()), fields.name.as_ref());
-        put.value(
-            &mut own.description,
-            whole.and_then(|w| w.description.as_ref()),
-            fields.description.as_ref(),
-        );
-        if let BasePosition::AboveReceipt(_) = self.position {
+        let is_newer_than_copy = matches!(position, BasePosition::AboveReceipt(_));
+        let empty = is_newer_than_copy.then(String::new);
+        let description = fields.description.as_ref().or(empty.as_ref());
+        let of_whole = whole.and_then(|whole| whole.description.as_ref());
+        put.value(&mut own.description, of_whole, description);
+        if is_newer_than_copy {
             put.over_copy(own, whole, fields);
         }
-        put.value(&mut own.start, None, fields.start.as_ref());
-        let length = fields.start.zip(fields.end).and_then(|(start, end)| {
-            let length = u64::try_from(end.get().saturating_sub(start.get())).ok()?;
-            Some(EndTime::After(length))
-        });
-        put.value(&mut own.end, whole.and_then(|w| w.end.as_ref()), length.as_ref());
-        // The newest end counts, planned or actual.
-        let actual = own.actual_end.as_ref().map(|actual| actual.stamp);
-        let actual = actual.filter(|stamp| put.position.beats(stamp)).max(self.last_run);
-        if let (Some(end), Some(actual)) = (own.end.as_mut(), actual)
-            && end.receipt == HELD
-        {
-            end.stamp = end.stamp.max(right_above(actual));
-        }
         if fields.cancelled {
-            put.cancellation(own, whole.and_then(|whole| whole.cancelled.as_ref()), self.others);
+            put.cancellation(own, true, &others);
+        } else if is_newer_than_copy {
+            put.cancellation(own, false, &others);
+            put.presence(own, &others.observed);
         }
-        // Completed holds for the start beside it.
-        let start = own.start.as_ref();
-        if fields.completed
-            && (!self.has_times || start.map(|start| start.value) == fields.start)
-            && own.completed.as_ref().is_none_or(|present| put.position.beats(&present.stamp))
-        {
-            let of_whole = whole.and_then(|whole| whole.completed.as_ref());
-            let of_whole = of_whole.map(|of_whole| of_whole.stamp);
-            let of_whole = of_whole.filter(|stamp| put.position.beats(stamp));
-            let stamp = own.completed.as_ref().map(|present| present.stamp).max(of_whole);
-            let stamp = stamp.max(start.map(|start| start.stamp)).unwrap_or(EARLIEST);
-            let stamp = self.last_run.map_or(stamp, |run| stamp.max(right_above(run)));
-            own.completed = Some(register(true, stamp));
-            // It ended then, however often its plan is reported again.
-            put.value(&mut own.actual_end, None, fields.end.as_ref());
-            if let (Some(end), Some(run)) = (own.actual_end.as_mut(), self.last_run)
-                && end.receipt == HELD
-            {
-                end.stamp = end.stamp.max(right_above(run));
-            }
+        if times == Times::OfOccurrences {
+            return;
+        }
+        put.times(own, &others, fields);
+        if fields.completed {
+            put.completion(own, &others, fields, times);
+        } else if is_newer_than_copy {
+            put.opening(own, &others);
         }
     }
 }
@@ -214,41 +231,109 @@ impl Put {
         if has_value(&own.event_type, of_whole) {
             self.value(&mut own.event_type, of_whole, fields.event_type.as_ref());
         }
-        let of_whole = whole.and_then(|whole| whole.registration_url.as_ref());
-        if has_value(&own.registration_url, of_whole) {
-            self.value(&mut own.registration_url, of_whole, fields.url.as_ref());
-        } else {
-            let of_whole = whole.and_then(|whole| whole.join_url.as_ref());
-            if has_value(&own.join_url, of_whole) {
-                self.value(&mut own.join_url, of_whole, fields.url.as_ref());
-            }
+        let empty = String::new();
+        let registration = whole.and_then(|whole| whole.registration_url.as_ref());
+        let has_registration = has_value(&own.registration_url, registration);
+        if has_registration {
+            let url = fields.url.as_ref().unwrap_or(&empty);
+            self.value(&mut own.registration_url, registration, Some(url));
         }
-        for (name, value) in &fields.custom {
-            let of_whole = whole.and_then(|whole| whole.custom.get(name));
-            let mut field = own.custom.remove(name);
-            if field.is_some() || of_whole.is_some() {
-                self.value(&mut field, of_whole, Some(value));
-            }
-            own.custom.extend(field.map(|field| (name.clone(), field)));
+        let join = whole.and_then(|whole| whole.join_url.as_ref());
+        if has_value(&own.join_url, join) {
+            let url = fields.url.as_ref().filter(|_| !has_registration);
+            let removed = Some(&empty).filter(|_| fields.url.is_none());
+            self.value(&mut own.join_url, join, url.or(removed));
+        }
+        let of_whole = whole.into_iter().flat_map(|whole| whole.custom.keys());
+        let names: BTreeSet<String> = own.custom.keys().chain(of_whole).cloned().collect();
+        for name in names {
+            let of_whole = whole.and_then(|whole| whole.custom.get(&name));
+            let mut field = own.custom.remove(&name);
+            self.value(&mut field, of_whole, Some(fields.custom.get(&name).unwrap_or(&empty)));
+            own.custom.extend(field.map(|field| (name, field)));
         }
     }
 
-    /// Writes that it is cancelled, right above all writes about that which the base lies above. Repeated since then, it
-    /// is as old as here.
-    fn cancellation(
-        &self,
-        own: &mut Registers,
-        of_whole: Option<&Register<bool>>,
-        others: &[Stamp],
-    ) {
+    /// Writes the start and the end. HubSpot shows both or none.
+    fn times(&self, own: &mut Registers, others: &Others<'_>, fields: &BaseFields) {
+        self.value(&mut own.start, None, fields.start.as_ref());
+        let length = fields.start.zip(fields.end).and_then(|(start, end)| {
+            let length = u64::try_from(end.get().saturating_sub(start.get())).ok()?;
+            Some(EndTime::After(length))
+        });
+        let of_whole = others.whole.and_then(|whole| whole.end.as_ref());
+        self.value(&mut own.end, of_whole, length.as_ref());
+        // The newest end counts, planned or actual.
+        let actual = own.actual_end.as_ref().map(|actual| actual.stamp);
+        let actual = actual.filter(|stamp| self.position.beats(stamp)).max(others.last_run);
+        if let (Some(end), Some(actual)) = (own.end.as_mut(), actual)
+            && end.receipt == HELD
+        {
+            end.stamp = end.stamp.max(right_above(actual));
+        }
+    }
+
+    /// Writes whether it is cancelled, right above all writes about that which the base lies above. Repeated since then,
+    /// a cancellation is as old as here.
+    fn cancellation(&self, own: &mut Registers, is_cancelled: bool, others: &Others<'_>) {
         let is_below = |stamp: &Stamp| self.position.beats(stamp);
-        if of_whole.is_some_and(|whole| !whole.value && !is_below(&whole.stamp)) {
+        let of_whole = others.whole.and_then(|whole| whole.cancelled.as_ref());
+        if of_whole.is_some_and(|whole| whole.value != is_cancelled && !is_below(&whole.stamp)) {
             return;
         }
         let flags = cancellation_stamps(own).chain(of_whole.map(|of_whole| of_whole.stamp));
-        let below = flags.chain(others.iter().copied()).filter(is_below).max();
-        let new = register(true, below.map_or(EARLIEST, right_above));
+        let below = flags.chain(others.lists.iter().copied()).filter(is_below).max();
+        let new = register(is_cancelled, below.map_or(EARLIEST, right_above));
         own.earlier_cancelled.write(&mut own.cancelled, new, Horizon::NONE_OLD);
+    }
+
+    /// Writes that it is not absent, right above all observations of that which the base lies above.
+    fn presence(&self, own: &mut Registers, observed: &[Stamp]) {
+        let of_own = own.earlier_absent.iter().chain(&own.absent).map(|absent| absent.stamp);
+        let all = of_own.chain(observed.iter().copied());
+        if let Some(below) = all.filter(|stamp| self.position.beats(stamp)).max() {
+            own.write_absent(register(false, right_above(below)), Horizon::NONE_OLD);
+        }
+    }
+
+    /// Writes that it is completed, which holds for the start beside it.
+    fn completion(
+        &self,
+        own: &mut Registers,
+        others: &Others<'_>,
+        fields: &BaseFields,
+        times: Times,
+    ) {
+        let start = own.start.as_ref();
+        if (times == Times::Own && start.map(|start| start.value) != fields.start)
+            || own.completed.as_ref().is_some_and(|present| !self.position.beats(&present.stamp))
+        {
+            return;
+        }
+        let of_whole = others.whole.and_then(|whole| whole.completed.as_ref());
+        let of_whole = of_whole.map(|of_whole| of_whole.stamp);
+        let of_whole = of_whole.filter(|stamp| self.position.beats(stamp));
+        let stamp = own.completed.as_ref().map(|present| present.stamp).max(of_whole);
+        let stamp = stamp.max(start.map(|start| start.stamp)).unwrap_or(EARLIEST);
+        let above_run =
+            |stamp: Stamp| others.last_run.map_or(stamp, |run| stamp.max(right_above(run)));
+        own.completed = Some(register(true, above_run(stamp)));
+        // It ended then, however often its plan is reported again.
+        self.value(&mut own.actual_end, None, fields.end.as_ref());
+        if let Some(end) = own.actual_end.as_mut().filter(|end| end.receipt == HELD) {
+            end.stamp = above_run(end.stamp);
+        }
+    }
+
+    /// Writes that it is not completed, right above all writes about that which the base lies above.
+    fn opening(&self, own: &mut Registers, others: &Others<'_>) {
+        let of_whole = others.whole.into_iter().flat_map(completion_stamps);
+        let all = completion_stamps(own).chain(of_whole).chain(others.sessions.iter().copied());
+        let below = all.filter(|stamp| self.position.beats(stamp)).max();
+        if let Some(below) = below.max(others.last_run) {
+            let new = register(false, right_above(below));
+            own.earlier_completed.write(&mut own.completed, new, Horizon::NONE_OLD);
+        }
     }
 
     /// Writes a value where it wins over the present one. It takes the place of that write in the order.

@@ -50,7 +50,8 @@ impl BaseReads for MemoryLedger {
             // An event that was deleted meanwhile has nothing to record.
             let event = tx.state.events.get_mut(&read.id);
             if let Some(event) = event.filter(|event| event.key == read.key) {
-                let after = base::settle_base_read(event.row.clone(), outcome);
+                let confirmed = event.confirmed_input.as_deref();
+                let after = base::settle_base_read(event.row.clone(), outcome, confirmed);
                 if after != event.row {
                     event.row = after;
                     let webinar = event.webinar.clone();

@@ -219,9 +219,10 @@ pub(super) fn open(state: &mut State, now: Millis) {
         age.restored_at = Some(now);
         age.restored_above = Some(last);
         for event in state.events.values_mut() {
-            event.row = restore(event.row.clone(), last);
+            let (row, confirmed_input) = restore(event.row.clone(), last);
+            event.store_confirmed_input(confirmed_input, None);
+            event.row = row;
             event.input = event.input.take().filter(|_| event.row.input_hash.is_some());
-            event.confirmed_input = None;
         }
     }
     for event in state.events.values_mut() {

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use super::event_row::EventRow;
+use super::event_row::{ConfirmedInput, EventRow};
 use crate::event::{Base, BaseFields, BasePosition, BaseState, Gap, Millis, Webinar};
-use crate::ledger::{BaseReadOutcome, EventState};
+use crate::ledger::{BaseReadOutcome, EventState, InputHash};
 
 /// Creations shortly before the ledger's birth count as later: clocks differ.
 const GRACE: Duration = Duration::from_hours(1);
@@ -71,16 +71,36 @@ pub fn base_of_known_event(known: &BaseState, of_new_event: &BaseState) -> BaseS
 }
 
 /// The row once its base was read. It is unchanged if nobody waits for the base any more.
+///
+/// `confirmed` is the input that HubSpot had confirmed last when a copy was made that was restored since ([`restore`]).
+/// Where HubSpot holds what the copy knew it to hold, nothing was sent since: what the copy holds is newer (M23).
 #[must_use]
-pub fn settle_base_read(row: EventRow, outcome: BaseReadOutcome) -> EventRow {
-    let BaseState::Unread { position, .. } = row.base else { return row };
-    match outcome {
-        BaseReadOutcome::Absent => EventRow { base: BaseState::Absent, ..row },
-        BaseReadOutcome::Found { fields, object_id } => EventRow {
-            base: BaseState::Read(Box::new(Base { position, fields: fields.cleaned() })),
-            object_id: object_id.or(row.object_id),
-            ..row
-        },
+pub fn settle_base_read(
+    row: EventRow,
+    outcome: BaseReadOutcome,
+    confirmed: Option<&[u8]>,
+) -> EventRow {
+    let BaseState::Unread { position, earlier, .. } = &row.base else { return row };
+    let BaseReadOutcome::Found { fields, object_id } = outcome else {
+        return EventRow { base: BaseState::Absent, ..row };
+    };
+    let (position, earlier) = (*position, earlier.clone());
+    let fields = fields.cleaned();
+    let row = EventRow { object_id: object_id.or(row.object_id), ..row };
+    let known = match confirmed {
+        Some(input) => BaseFields::from_stored_input(input),
+        None => earlier.as_ref().map(|earlier| earlier.fields.clone()),
+    };
+    if known.is_none_or(|known| !fields.includes(&known)) {
+        let base = BaseState::Read(Box::new(Base { position, fields }));
+        return EventRow { base, ..row };
+    }
+    let hash = confirmed.map(InputHash::from_input);
+    EventRow {
+        base: earlier.map_or(BaseState::NotNeeded, BaseState::Read),
+        held_hash: hash,
+        confirmed_hash: hash,
+        ..row
     }
 }
 
@@ -111,18 +131,34 @@ pub fn waits_for_base(row: &EventRow) -> bool {
     row.base.is_unread() && row.state == EventState::Incomplete
 }
 
-/// The row of an event in a copy that is put into service (M23).
+/// The row of an event in a copy that is put into service, and what becomes of the input that HubSpot confirmed last (M23).
 ///
-/// What HubSpot holds is newer than what the copy holds of the receipts up to `last_receipt`. Also an event that was
-/// incomplete or refused then may have been sent since.
+/// What HubSpot holds may be newer than what the copy holds of the receipts up to `last_receipt`. Also an event that was
+/// incomplete or refused then may have been sent since. The confirmed input is kept, so that what is read can be compared
+/// with it; but not of a frozen event: nothing else is known of that, so that HubSpot's word counts.
 #[must_use]
-pub fn restore(row: EventRow, last_receipt: u64) -> EventRow {
+pub fn restore(row: EventRow, last_receipt: u64) -> (EventRow, ConfirmedInput) {
     let was_to_be_sent = match row.state {
         EventState::Pending | EventState::Dead => true,
         EventState::Delivered | EventState::Incomplete | EventState::Filtered => false,
     };
+    let is_present_confirmed = row.confirmed_hash.is_some() && row.confirmed_hash == row.input_hash;
+    let confirmed_input = if row.is_frozen {
+        ConfirmedInput::Clear
+    } else if was_to_be_sent && is_present_confirmed {
+        ConfirmedInput::TakePresent
+    } else {
+        ConfirmedInput::Keep
+    };
+    let earlier = match row.base {
+        _ if row.is_frozen => None,
+        BaseState::Read(base) => Some(base),
+        BaseState::Unread { earlier, .. } => earlier,
+        BaseState::NotNeeded | BaseState::Absent => None,
+    };
+    let position = BasePosition::AboveReceipt(last_receipt);
     let restored = EventRow {
-        base: BaseState::unread(BasePosition::AboveReceipt(last_receipt)),
+        base: BaseState::Unread { position, is_urgent: false, earlier },
         held_hash: None,
         confirmed_hash: None,
         sending_since: None,
@@ -132,11 +168,12 @@ pub fn restore(row: EventRow, last_receipt: u64) -> EventRow {
         refused: None,
         ..row
     };
-    if was_to_be_sent {
+    let restored = if was_to_be_sent {
         wait_for_base(EventRow { version: restored.version + 1, ..restored })
     } else {
         restored
-    }
+    };
+    (restored, confirmed_input)
 }
 
 /// The row of an event that was to be sent, and waits until its base is read. Its input has to be dropped.
@@ -163,12 +200,13 @@ mod tests {
             fields: Box::new(fields.clone()),
             object_id: Some("42".into()),
         };
-        let settled = settle_base_read(row.clone(), outcome.clone());
+        let settled = settle_base_read(row.clone(), outcome.clone(), None);
         let base = Base { position: BasePosition::AboveCreation, fields };
         assert_eq!(settled.base, BaseState::Read(Box::new(base)));
         assert_eq!(settled.object_id.as_deref(), Some("42"));
-        assert_eq!(settle_base_read(row, BaseReadOutcome::Absent).base, BaseState::Absent);
-        let late = settle_base_read(pending("one"), outcome);
+        let absent = settle_base_read(row, BaseReadOutcome::Absent, None);
+        assert_eq!(absent.base, BaseState::Absent);
+        let late = settle_base_read(pending("one"), outcome, None);
         assert_eq!(late, pending("one"), "nobody waits for it");
     }
 
@@ -190,24 +228,83 @@ mod tests {
         assert_eq!(base_of_known_event(&restored, &BaseState::NotNeeded), restored, "M23");
     }
 
+    fn delivered(input: &str) -> EventRow {
+        EventRow {
+            state: EventState::Delivered,
+            confirmed_hash: Some(hash(input)),
+            held_hash: Some(hash(input)),
+            ..pending(input)
+        }
+    }
+
     #[test]
     fn restored_copy_has_no_confirmed_events() {
-        let delivered = EventRow {
-            state: EventState::Delivered,
-            confirmed_hash: Some(hash("one")),
-            held_hash: Some(hash("one")),
-            ..pending("one")
-        };
         let base = BaseState::unread(BasePosition::AboveReceipt(9));
-        let restored = restore(delivered, 9);
+        let (restored, confirmed) = restore(delivered("one"), 9);
         assert_eq!((restored.state, &restored.base), (EventState::Delivered, &base));
         assert_eq!((restored.held_hash, restored.confirmed_hash), (None, None));
-        let restored = restore(pending("one"), 9);
+        assert_eq!(confirmed, ConfirmedInput::Keep);
+        let (restored, _) = restore(pending("one"), 9);
         assert_eq!((restored.state, &restored.base), (EventState::Incomplete, &base));
         assert_eq!((restored.input_hash, restored.version), (None, 2));
         assert!(waits_for_base(&restored));
         let unknown = EventRow { state: EventState::Incomplete, ..pending("one") };
-        assert_eq!(restore(unknown, 9).base, base, "it may have been sent since");
+        assert_eq!(restore(unknown, 9).0.base, base, "it may have been sent since");
+    }
+
+    /// What is read is compared with it.
+    #[test]
+    fn restored_copy_keeps_the_confirmed_input_of_what_is_not_frozen() {
+        let redriven = EventRow { state: EventState::Pending, ..delivered("one") };
+        assert_eq!(restore(redriven, 9).1, ConfirmedInput::TakePresent);
+        let changed = EventRow { confirmed_hash: Some(hash("one")), ..pending("two") };
+        assert_eq!(restore(changed, 9).1, ConfirmedInput::Keep);
+        let read = Base { position: BasePosition::AboveCreation, fields: BaseFields::default() };
+        let read = BaseState::Read(Box::new(read));
+        let frozen = EventRow { is_frozen: true, base: read, ..delivered("one") };
+        let (frozen, confirmed) = restore(frozen, 9);
+        assert_eq!(frozen.base, BaseState::unread(BasePosition::AboveReceipt(9)));
+        assert_eq!(confirmed, ConfirmedInput::Clear);
+    }
+
+    /// M23: where HubSpot holds what the copy knew it to hold, what the copy holds is newer.
+    #[test]
+    fn what_hubspot_confirmed_to_a_copy_is_not_newer_than_the_copy() {
+        let confirmed = br#"{"eventName":"Held","customProperties":[{"name":"a","value":"1"}]}"#;
+        let fields = BaseFields::from_stored_input(confirmed).expect("readable");
+        let found = |fields: &BaseFields| BaseReadOutcome::Found {
+            fields: Box::new(fields.clone()),
+            object_id: None,
+        };
+        let mut more = fields.clone();
+        more.custom.insert("by_hand".into(), "2".into());
+        let earlier = Base { position: BasePosition::AboveCreation, fields: more.clone() };
+        let earlier = BaseState::Read(Box::new(earlier));
+        for base in [BaseState::NotNeeded, earlier] {
+            let (restored, _) = restore(EventRow { base: base.clone(), ..pending("new") }, 9);
+            let settled = settle_base_read(restored.clone(), found(&more), Some(confirmed));
+            assert_eq!(settled.base, base);
+            let hash = Some(InputHash::from_input(confirmed));
+            assert_eq!((settled.held_hash, settled.confirmed_hash), (hash, hash));
+            let other = BaseFields { name: Some("Newer".into()), ..fields.clone() };
+            let settled = settle_base_read(restored, found(&other), Some(confirmed));
+            let newer = Base { position: BasePosition::AboveReceipt(9), fields: other };
+            assert_eq!(settled.base, BaseState::Read(Box::new(newer)));
+            assert_eq!(settled.confirmed_hash, None);
+        }
+    }
+
+    /// M23: of an event that was only read before the copy was made.
+    #[test]
+    fn what_a_copy_had_read_is_not_newer_than_the_copy() {
+        let fields = BaseFields { name: Some("Held".into()), ..BaseFields::default() };
+        let read = Base { position: BasePosition::AboveCreation, fields: fields.clone() };
+        let read = BaseState::Read(Box::new(read));
+        let (restored, _) = restore(EventRow { base: read.clone(), ..pending("new") }, 9);
+        let (again, _) = restore(restored, 10);
+        let found = BaseReadOutcome::Found { fields: Box::new(fields), object_id: None };
+        let settled = settle_base_read(again, found, None);
+        assert_eq!((settled.base, settled.confirmed_hash), (read, None));
     }
 
     #[test]

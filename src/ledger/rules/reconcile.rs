@@ -280,9 +280,11 @@ fn is_filtered(event: &FoldedEvent) -> bool {
 impl EventContent {
     fn from_folded(event: &FoldedEvent, base: &BaseState, confirmed: Option<&[u8]>) -> Self {
         let base = match base {
-            BaseState::Unread { position, .. } => {
-                BaseState::Unread { position: *position, is_urgent: event.cancelled }
-            }
+            BaseState::Unread { position, earlier, .. } => BaseState::Unread {
+                position: *position,
+                is_urgent: event.cancelled,
+                earlier: earlier.clone(),
+            },
             BaseState::NotNeeded | BaseState::Absent | BaseState::Read(_) => base.clone(),
         };
         let flags = [(CANCELLED, event.flags.cancelled), (COMPLETED, event.flags.completed)];
@@ -325,8 +327,12 @@ impl EventContent {
 }
 
 fn changed_row(before: EventRow, content: &EventContent, at: Millis) -> EventRow {
-    // What was read before anything was sent is as good as a confirmation.
-    let is_confirmed = content.is_held && !before.was_sent();
+    // What was read before anything was sent is as good as a confirmation. So is what was read of a restored copy's event
+    // that HubSpot held as the copy knew: nothing of it is under way.
+    let is_confirmed = (content.is_held && !before.was_sent())
+        || (before.gaps == [Gap::BaseUnread]
+            && content.hash.is_some()
+            && content.hash == before.held_hash);
     let confirmed = if is_confirmed { content.hash } else { None };
     EventRow {
         base: content.base.clone(),
@@ -358,7 +364,15 @@ pub fn bases(
 }
 
 fn confirmed_input(before: &EventRow, hash: Option<InputHash>) -> ConfirmedInput {
-    let Some(confirmed) = before.confirmed_hash else { return ConfirmedInput::Keep };
+    let Some(confirmed) = before.confirmed_hash else {
+        // A restored copy holds the confirmed input of an event that was delivered as its present one (M23).
+        let is_of_copy = before.state == EventState::Delivered && before.base.is_unread();
+        return if is_of_copy && !before.is_frozen {
+            ConfirmedInput::TakePresent
+        } else {
+            ConfirmedInput::Keep
+        };
+    };
     if hash == Some(confirmed) {
         ConfirmedInput::Clear
     } else if before.input_hash == Some(confirmed) {

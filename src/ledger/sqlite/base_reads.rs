@@ -62,7 +62,9 @@ pub(super) fn settle(
     )?;
     let row = if is_same { event_rows::load(tx.connection, read.id)? } else { None };
     if let Some((_, before)) = row {
-        let after = base::settle_base_read(before.clone(), outcome);
+        let sql = "SELECT confirmed_input FROM events WHERE id = ?1";
+        let confirmed: Option<Vec<u8>> = tx.connection.value(sql, [read.id])?;
+        let after = base::settle_base_read(before.clone(), outcome, confirmed.as_deref());
         if after != before {
             event_rows::store(tx.connection, read.id, &after)?;
             let sql = "SELECT webinar FROM events WHERE id = ?1";

@@ -2,6 +2,7 @@
 
 use rusqlite::Row;
 use rusqlite::types::FromSql;
+use serde::Serialize;
 
 use super::values::{Json, TimeOrZero};
 use crate::event::{Base, BaseFields, BasePosition, BaseState};
@@ -72,16 +73,21 @@ pub(super) fn read_event_row(columns: &mut Columns<'_>) -> rusqlite::Result<Even
 fn read_base(columns: &mut Columns<'_>) -> rusqlite::Result<BaseState> {
     let (code, rank): (i64, Option<i64>) = (columns.next()?, columns.next()?);
     let above: Option<i64> = columns.next()?;
-    let fields = columns.next::<Option<Json<BaseFields>>>();
+    let json: Option<String> = columns.next().unwrap_or_default();
     let position = above.map_or(BasePosition::AboveCreation, |above| {
         BasePosition::AboveReceipt(u64::try_from(above).unwrap_or(0))
     });
-    Ok(match (code, fields) {
-        (1, _) => BaseState::Unread { position, is_urgent: rank == Some(0) },
-        (2, _) => BaseState::Absent,
-        (3, Ok(Some(Json(fields)))) => BaseState::Read(Box::new(Base { position, fields })),
+    Ok(match code {
+        1 => {
+            let earlier = json.and_then(|json| serde_json::from_str(&json).ok());
+            BaseState::Unread { position, is_urgent: rank == Some(0), earlier }
+        }
+        2 => BaseState::Absent,
         // What cannot be read is read again at HubSpot.
-        (3, Ok(None) | Err(_)) => BaseState::unread(position),
+        3 => match json.and_then(|json| serde_json::from_str(&json).ok()) {
+            Some(fields) => BaseState::Read(Box::new(Base { position, fields })),
+            None => BaseState::unread(position),
+        },
         _ => BaseState::NotNeeded,
     })
 }
@@ -92,7 +98,17 @@ pub(super) struct BaseColumns<'a> {
     pub(super) code: i64,
     pub(super) rank: Option<i64>,
     pub(super) above: Option<i64>,
-    pub(super) fields: Option<Json<&'a BaseFields>>,
+    pub(super) fields: Option<Json<ReadBase<'a>>>,
+}
+
+/// What the column `base_fields` holds.
+#[derive(Serialize)]
+#[serde(untagged)]
+pub(super) enum ReadBase<'a> {
+    /// What was read.
+    Present(&'a BaseFields),
+    /// What was read before the copy was made that waits to be read again.
+    Earlier(&'a Base),
 }
 
 impl<'a> BaseColumns<'a> {
@@ -103,17 +119,17 @@ impl<'a> BaseColumns<'a> {
         };
         match base {
             BaseState::NotNeeded => Self::default(),
-            BaseState::Unread { position, is_urgent } => Self {
+            BaseState::Unread { position, is_urgent, earlier } => Self {
                 code: 1,
                 rank: Some(i64::from(!is_urgent)),
                 above: above(*position),
-                fields: None,
+                fields: earlier.as_deref().map(|base| Json(ReadBase::Earlier(base))),
             },
             BaseState::Absent => Self { code: 2, ..Self::default() },
             BaseState::Read(base) => Self {
                 code: 3,
                 above: above(base.position),
-                fields: Some(Json(&base.fields)),
+                fields: Some(Json(ReadBase::Present(&base.fields))),
                 ..Self::default()
             },
         }

@@ -44,16 +44,15 @@ pub(super) fn restore_copy(connection: &mut Connection, now: Millis) -> Result<(
     let mut effects = SideEffects::default();
     for id in ids {
         let Some((account, before)) = event_rows::load(&transaction, id)? else { continue };
-        let after = restore(before.clone(), last);
-        if after != before {
-            event_rows::store(&transaction, id, &after)?;
-            effects.change_state(&account, id, Some(before.state), Some(after.state));
-        }
+        let state = before.state;
+        let (after, confirmed_input) = restore(before, last);
+        event_rows::store_confirmed_input(&transaction, id, confirmed_input, None)?;
+        event_rows::store(&transaction, id, &after)?;
+        effects.change_state(&account, id, Some(state), Some(after.state));
     }
     effects.write(&transaction)?;
     transaction
         .run("UPDATE events SET input = NULL WHERE input_hash IS NULL AND input IS NOT NULL", ())?;
-    transaction.run("UPDATE events SET confirmed_input = NULL WHERE confirmed_hash IS NULL", ())?;
     transaction.run(
         "UPDATE store SET copied_at = NULL, restored_at = ?1, restored_above = ?2 WHERE id = 0",
         (now, i64::try_from(last).unwrap_or(i64::MAX)),

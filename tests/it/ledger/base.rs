@@ -363,6 +363,41 @@ pub(super) async fn restored_copy_reads_what_hubspot_holds_before_it_sends<B: Ba
     assert_eq!(claim_read(&ledger).await, None);
 }
 
+/// M23: where HubSpot holds what the copy knew it to hold, what the copy had accepted is newer. What equals it is not sent.
+pub(super) async fn restored_copy_sends_what_it_had_accepted<B: BackEnd>() {
+    let back_end = B::new();
+    let ledger = back_end.open(policies());
+    for (seed, id) in [("a", "1"), ("b", "2")] {
+        ledger.accept(receipt(seed, vec![created(id, "Old", NOON)])).await.expect("stored");
+    }
+    let batch = claim(&ledger, NOW).await;
+    settle(&ledger, &batch, confirmed).await;
+    let newer = |seed: &str, id: &str, name: &str, at| NewReceipt {
+        received_at: at,
+        ..receipt(seed, vec![renamed(id, name, at)])
+    };
+    ledger.accept(newer("c", "1", "New", minutes(1))).await.expect("stored");
+    ledger.close().await;
+    drop(ledger);
+    back_end.mark_copy();
+    let ledger = back_end.open(policies());
+    // The second, which was delivered, is to be read once it changes.
+    ledger.accept(newer("d", "2", "Other", minutes(2))).await.expect("stored");
+    ledger.accept(newer("e", "2", "Old", minutes(3))).await.expect("stored");
+    for _ in 0..2 {
+        let read = claim_read(&ledger).await.expect("it is to be read");
+        settle_read(&ledger, &read, found(held("Old"))).await;
+    }
+    assert_eq!(claim_read(&ledger).await, None);
+    let batch = claim(&ledger, NOW).await;
+    let [event] = batch.as_slice() else { panic!("one is to be sent: {batch:?}") };
+    let input: serde_json::Value = serde_json::from_slice(&event.input).expect("JSON");
+    assert_eq!((event.key.external_event_id.as_str(), &input["eventName"]), ("1", &"New".into()));
+    let events = ledger.all_events().await.expect("events");
+    let second = events.iter().find(|event| event.key.external_event_id.as_str() == "2");
+    assert_eq!(second.expect("it is there").state, EventState::Delivered);
+}
+
 /// M23: the original may have sent an occurrence that the copy does not know, with a name that the copy does not know.
 pub(super) async fn occurrence_that_a_restored_copy_did_not_know_is_as_hubspot_holds_it<
     B: BackEnd,

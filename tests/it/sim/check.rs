@@ -90,7 +90,7 @@ fn kept(world: &World, records: &[EventSummary]) -> Vec<String> {
 fn owed(world: &World, records: &[EventSummary]) -> Vec<String> {
     let owed = world.operator.owed.iter().filter(|(key, flying)| {
         // Of a restored event HubSpot is asked first: nothing is sent if it holds it as it is.
-        if world.oracle.kept.concern_event(key) {
+        if world.oracle.kept.is_restored() || world.oracle.kept.concern_event(key) {
             return false;
         }
         let record = records.iter().find(|record| record.key == **key);

@@ -3,8 +3,8 @@
 //!
 //! The oracle cannot know what such an event becomes as exactly as others: the bridge builds on what HubSpot shows. It knows
 //! what M20 and M23 promise: HubSpot's values are not erased. A value that nobody said anything about since is as HubSpot
-//! held it. Empty and `false` say nothing: there an older word of the copy may return. And they are below what was reported
-//! since: a report that is newer than all that anybody heard before arrives at HubSpot. A creation is no report: what HubSpot
+//! held it. Of what was pruned, empty and `false` say nothing: there an older word may return. Not so in a copy: HubSpot is
+//! newer. And all are below what was reported since: a report that is newer than all that anybody heard before arrives at HubSpot. A creation is no report: what HubSpot
 //! holds lies above it.
 
 use std::collections::BTreeMap;
@@ -20,7 +20,11 @@ use crate::expectation::{LastReport, LastReports};
 
 /// The events by key.
 #[derive(Debug, Clone, Default)]
-pub(super) struct KeptEvents(BTreeMap<EventKey, Kept>);
+pub(super) struct KeptEvents {
+    events: BTreeMap<EventKey, Kept>,
+    /// A copy was put into service: what HubSpot holds of every event is read before it is sent again.
+    is_restored: bool,
+}
 
 #[derive(Debug, Clone)]
 struct Kept {
@@ -40,6 +44,8 @@ pub(super) struct Before {
     pub(super) since: Millis,
     /// When that was.
     pub(super) lost_at: Millis,
+    /// An older copy took the place of the store.
+    pub(super) is_copy: bool,
 }
 
 /// What was said since then.
@@ -56,7 +62,17 @@ struct Spoken {
 
 impl KeptEvents {
     pub(super) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.events.is_empty() && !self.is_restored
+    }
+
+    /// Whether a copy took the place of the store.
+    pub(super) fn is_restored(&self) -> bool {
+        self.is_restored
+    }
+
+    /// A copy takes the place of the store.
+    pub(super) fn restore(&mut self) {
+        self.is_restored = true;
     }
 
     /// The bridge lost what it knew of an event.
@@ -71,7 +87,7 @@ impl KeptEvents {
         let (times, completed) = (is_whole_series, is_whole_series);
         let spoken = Spoken { times, completed, ..Spoken::default() };
         let kept = Kept { webinar, held: held.input.clone(), spoken, before };
-        self.0.insert(key, kept);
+        self.events.insert(key, kept);
     }
 
     /// Whether the bridge lost what it knew of an event of this event's webinar.
@@ -82,13 +98,13 @@ impl KeptEvents {
                 && *account == key.external_account_id
                 && key.external_event_id.as_str().starts_with(webinar.as_str())
         };
-        self.0.values().any(is_near)
+        self.events.values().any(is_near)
     }
 
     /// A change of the webinar is accepted, or mapped again.
     pub(super) fn hear(&mut self, webinar: &Name, change: &Change) {
         let (_, _, id) = webinar;
-        for (key, kept) in self.0.iter_mut().filter(|(_, kept)| kept.webinar == *webinar) {
+        for (key, kept) in self.events.iter_mut().filter(|(_, kept)| kept.webinar == *webinar) {
             let is_since = change.occurred_at.is_none_or(|at| at > kept.before.since);
             if change.is_creation && is_since {
                 kept.spoken = Spoken::ALL;
@@ -122,13 +138,13 @@ impl KeptEvents {
         reports: impl Fn(&EventKey, &Name) -> Option<LastReports>,
     ) -> Vec<String> {
         let mut violations = Vec::new();
-        for (key, Kept { webinar, held, spoken, before }) in &self.0 {
+        for (key, Kept { webinar, held, spoken, before }) in &self.events {
             let id = key.external_event_id.as_str();
             let Some(StoredEvent { input: now, .. }) = stored(key) else {
                 violations.push(format!("HubSpot lost {id}"));
                 continue;
             };
-            let lost = spoken.lost(held, &now);
+            let lost = spoken.lost(held, &now, before.is_copy);
             if !lost.is_empty() {
                 violations.push(format!("{id}: {lost:?} of {held:?} became {now:?}; {spoken:?}"));
             }
@@ -198,9 +214,10 @@ impl Spoken {
 
     /// The fields that HubSpot held, and that nobody spoke of, and that are not so any more. The organizer is what the
     /// platform or the source says (M20).
-    fn lost(self, held: &UpsertInput, now: &UpsertInput) -> Vec<&'static str> {
+    fn lost(self, held: &UpsertInput, now: &UpsertInput, is_copy: bool) -> Vec<&'static str> {
         let is_text_lost = |before: &Option<String>, after: &Option<String>| {
-            before.as_ref().is_some_and(|text| !text.is_empty() && Some(text) != after.as_ref())
+            let before = before.as_deref().unwrap_or_default();
+            (is_copy || !before.is_empty()) && before != after.as_deref().unwrap_or_default()
         };
         // Completed holds for the start beside it.
         let is_reopened = held.event_completed
@@ -213,7 +230,15 @@ impl Spoken {
                 is_text_lost(&held.event_description, &now.event_description),
                 "description",
             ),
-            (self.url, held.event_url.is_some() && now.event_url.is_none(), "url"),
+            (
+                self.url,
+                if is_copy {
+                    held.event_url != now.event_url
+                } else {
+                    held.event_url.is_some() && now.event_url.is_none()
+                },
+                "url",
+            ),
             (
                 self.times,
                 held.start_date_time.is_some() && held.start_date_time != now.start_date_time,
@@ -224,7 +249,11 @@ impl Spoken {
                 held.end_date_time.is_some() && held.end_date_time != now.end_date_time,
                 "end",
             ),
-            (self.cancelled, held.event_cancelled && !now.event_cancelled, "cancelled"),
+            (
+                self.cancelled,
+                held.event_cancelled != now.event_cancelled && (is_copy || held.event_cancelled),
+                "cancelled",
+            ),
             (self.completed, is_reopened, "completed"),
         ];
         let lost = checks.into_iter().filter(|(spoken, lost, _)| !spoken && *lost);

@@ -192,7 +192,10 @@ impl<L: Ledger> Outbox for FaultyLedger<L> {
         }
         if let Ok(ClaimResult::Batch(batch)) = &done {
             let keys = batch.iter().map(|claimed| (claimed.id, claimed.key.clone()));
-            self.injector.world().claimed.extend(keys);
+            let inputs = batch.iter().map(|claimed| (claimed.key.clone(), claimed.input.to_vec()));
+            let mut world = self.injector.world();
+            world.claimed.extend(keys);
+            world.oracle.claimed(inputs);
         }
         self.injector.point("claimed").await;
         done

@@ -8,6 +8,7 @@ use webinar_bridge::event::{
     Millis, ReceiptId, RecurringMode, SourceName, WebinarId,
 };
 use webinar_bridge::ledger::{NewReceipt, Policies, ReceiptContent, ReceiptKind};
+use webinar_bridge::sandbox::emulator::{StoredEvent, UpsertInput};
 
 use super::kept::KeptEvents;
 use super::webhooks::Webhook;
@@ -29,6 +30,9 @@ pub(super) struct Oracle {
     /// Events that HubSpot confirmed; and those of them that it had when their webinar changed last.
     confirmed: BTreeSet<EventKey>,
     held: BTreeMap<Name, BTreeSet<String>>,
+    /// The input of each event that was claimed last, and the one that HubSpot confirmed last.
+    claimed_inputs: BTreeMap<EventKey, Vec<u8>>,
+    confirmed_inputs: BTreeMap<EventKey, Vec<u8>>,
     /// Contributing receipts of each webinar, and their places.
     contributors: BTreeMap<Name, BTreeMap<ReceiptId, Order>>,
     /// Every expected state of each event, oldest first, and the newest that was sent.
@@ -74,6 +78,7 @@ impl Oracle {
         let (receipts, expired, webinars, confirmed, held) = Default::default();
         let (contributors, history, accepted) = Default::default();
         let (heard_at, doubted, other_times, kept, lost) = Default::default();
+        let (claimed_inputs, confirmed_inputs) = Default::default();
         Self {
             policies,
             reported,
@@ -82,6 +87,8 @@ impl Oracle {
             webinars,
             confirmed,
             held,
+            claimed_inputs,
+            confirmed_inputs,
             contributors,
             history,
             accepted,
@@ -140,9 +147,23 @@ impl Oracle {
         changed
     }
 
+    /// These events are to be sent with these inputs.
+    pub(super) fn claimed(&mut self, inputs: impl Iterator<Item = (EventKey, Vec<u8>)>) {
+        self.claimed_inputs.extend(inputs);
+    }
+
+    /// Whether HubSpot holds what it confirmed last, so that nothing was sent since.
+    pub(super) fn is_as_confirmed(&self, key: &EventKey, held: &StoredEvent) -> bool {
+        let confirmed = self.confirmed_inputs.get(key);
+        let confirmed = confirmed.and_then(|input| serde_json::from_slice(input).ok());
+        confirmed.is_some_and(|confirmed: UpsertInput| confirmed == held.input)
+    }
+
     /// HubSpot confirmed a state of the event. What became incomplete while its first call was under way is sent then with
     /// the times that are known. Returns the number of changed events.
     pub(super) fn confirmed(&mut self, key: &EventKey, now: Millis) -> u64 {
+        let input = self.claimed_inputs.get(key).cloned();
+        self.confirmed_inputs.extend(input.map(|input| (key.clone(), input)));
         if !self.confirmed.insert(key.clone()) {
             return 0;
         }
@@ -244,12 +265,7 @@ impl Oracle {
     pub(super) fn forget(&mut self, name: &Name) {
         self.webinars.remove(name);
         self.contributors.remove(name);
-        self.held.remove(name);
-        self.confirmed.retain(|key| {
-            key.hubspot != name.0
-                || key.external_account_id != name.1
-                || !key.external_event_id.as_str().starts_with(name.2.as_str())
-        });
+        self.lose_confirmed(name);
     }
 
     /// Sources have other names now.
@@ -275,9 +291,17 @@ impl Oracle {
                 self.lost.insert(*key);
             }
         }
-        // The ledger is asked again what HubSpot has.
-        self.confirmed.clear();
-        self.held.clear();
+        self.kept.restore();
+    }
+
+    /// The ledger asks again what HubSpot has of a webinar.
+    pub(super) fn lose_confirmed(&mut self, (hubspot, account, webinar): &Name) {
+        self.held.remove(&(hubspot.clone(), account.clone(), webinar.clone()));
+        self.confirmed.retain(|key| {
+            key.hubspot != *hubspot
+                || key.external_account_id != *account
+                || !key.external_event_id.as_str().starts_with(webinar.as_str())
+        });
     }
 
     /// Whether a webhook was accepted by a store that is not in service any more.

@@ -104,11 +104,15 @@ impl RestoredCopy {
         }
         for (key, stored) in held {
             let webinar = reported.webinar_of(&key).cloned();
-            // Of an event that an earlier mishap concerned nothing more is known.
-            if let Some(webinar) = webinar {
+            // Of an event that an earlier mishap concerned nothing more is known. Where nothing was sent since the copy was
+            // made, nothing is newer than what that holds.
+            if let Some(webinar) = webinar
+                && !world.oracle.is_as_confirmed(&key, &stored)
+            {
+                world.oracle.lose_confirmed(&webinar);
                 let is_series = reported.is_whole_series(&webinar);
                 let reports = reported.last_reports(&webinar);
-                let before = Before { reports, since: now, lost_at: now };
+                let before = Before { reports, since: now, lost_at: now, is_copy: true };
                 world.oracle.kept.lose(key, (webinar, is_series), before, &stored);
             }
         }

@@ -277,7 +277,7 @@ impl World {
                 let is_series = self.oracle.is_whole_series(&webinar);
                 let reports = self.oracle.last_reports(&webinar);
                 let since = now.minus(keep.events);
-                let before = Before { reports, since, lost_at: now };
+                let before = Before { reports, since, lost_at: now, is_copy: false };
                 self.oracle.kept.lose(event.key.clone(), (webinar, is_series), before, &held);
             }
         }

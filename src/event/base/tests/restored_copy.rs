@@ -170,3 +170,62 @@ fn event_that_occurrences_replaced_stays_as_it_is_over_a_restored_copy() {
     let input = input(&changes, &above(9, "7", fields.clone()));
     assert_eq!(BaseFields::from_input(&input), fields);
 }
+
+/// M23: HubSpot is newer also where it holds that something is not so, or nothing.
+#[test]
+fn not_cancelled_not_completed_and_empty_hold_over_a_restored_copy() {
+    let fields = WebinarFields {
+        cancelled: Some(true),
+        completed: Some(true),
+        description: Some("Copy".into()),
+        registration_url: Some("https://example.com/register".into()),
+        join_url: Some("https://example.com/join".into()),
+        custom: BTreeMap::from([("seats".to_owned(), "3".to_owned())]),
+        start: Some(START),
+        end: EndTime::after_minutes(60),
+        ..named("Held")
+    };
+    let session =
+        RunChange { phase: RunPhase::Ended, started_at: Some(START), ended_at: Some(END) };
+    let run = Change {
+        session: Some(session),
+        ..change(ChangeKind::Completed, END.get(), WebinarFields::default())
+    };
+    let gone = WebinarFields { absent: Some(true), ..WebinarFields::default() };
+    let changes = [
+        change(ChangeKind::Updated, 5, fields),
+        run,
+        change(ChangeKind::Updated, END.get() + 1, gone),
+    ];
+    let empty = BaseFields { description: None, url: None, custom: BTreeMap::new(), ..held() };
+    let input = input(&changes, &above(9, "7", empty.clone()));
+    assert_eq!(BaseFields::from_input(&input), empty);
+}
+
+/// M23: also of an occurrence, which lists, the series and the platform's answers concern.
+#[test]
+fn occurrence_takes_place_as_hubspot_holds_it_over_a_restored_copy() {
+    let occurrence =
+        |fields| OccurrenceChange { id: OccurrenceId::parse("o1").expect("valid"), fields };
+    let none = || Change { occurrences: Vec::new(), ..listed() };
+    let off = WebinarFields { cancelled: Some(true), ..WebinarFields::default() };
+    let over = WebinarFields { completed: Some(true), ..WebinarFields::default() };
+    let gone = WebinarFields { absent: Some(true), ..WebinarFields::default() };
+    for said in [
+        Change { occurred_at: Some(Millis::new(6)), ..none() },
+        change(ChangeKind::Cancelled, 6, off.clone()),
+        change(ChangeKind::Completed, 6, over),
+        change(ChangeKind::Updated, 6, gone.clone()),
+        Change {
+            occurrences: vec![occurrence(off)],
+            ..change(ChangeKind::Cancelled, 6, WebinarFields::default())
+        },
+        Change {
+            occurrences: vec![occurrence(gone)],
+            ..change(ChangeKind::Updated, 6, WebinarFields::default())
+        },
+    ] {
+        let input = input(&[listed(), said.clone()], &above(9, "7-o1", held()));
+        assert!(!input.event_cancelled && !input.event_completed, "{said:?}");
+    }
+}
