@@ -160,7 +160,7 @@ impl WebinarFetch<'_> {
         }
         let fetched = FetchedAnswers {
             webinar: self.task.webinar.clone(),
-            account: self.account(),
+            account: self.known_account().await,
             at: platform_asked_at.minus(api.lag()),
             asked_at: Some(platform_asked_at),
             gone: true,
@@ -273,6 +273,21 @@ impl WebinarFetch<'_> {
     fn account(&self) -> Option<ExternalAccountId> {
         let configured = || self.settings.source.provider.api()?.account().cloned();
         self.task.account.clone().or_else(configured)
+    }
+
+    /// As [`Self::account`]; else, since no body says it, the only one under which the ledger knows the webinar.
+    async fn known_account(&self) -> Option<ExternalAccountId> {
+        let Settings { source, ledger, .. } = self.settings;
+        if let Some(account) = self.account() {
+            return Some(account);
+        }
+        if source.policy.external_account_id.is_some() {
+            return None;
+        }
+        // An error is answered by the next look at the ledger.
+        let known = ledger.accounts_of(&source.name, &self.task.webinar).await.unwrap_or_default();
+        let mut known = known.into_iter();
+        known.next().filter(|_| known.next().is_none())
     }
 
     /// The wait before the next request if an answer need not show yet what the last webhook reported (M11): what is

@@ -97,6 +97,16 @@ pub trait FetchQueue: Send + Sync + 'static {
         after: Option<i64>,
     ) -> Result<Page<WebinarId>, LedgerError>;
 
+    /// The external accounts under which the source has reported a webinar. It looks at all webinars.
+    ///
+    /// # Errors
+    /// [`LedgerError`] when the store cannot be read.
+    async fn accounts_of(
+        &self,
+        source: &SourceName,
+        webinar: &WebinarId,
+    ) -> Result<Vec<ExternalAccountId>, LedgerError>;
+
     /// Notes how the source is configured to ask its platform, as a digest. If that changed, the source's dead fetches
     /// are tried once more; answers how many.
     ///

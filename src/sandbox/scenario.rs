@@ -346,18 +346,13 @@ fn event_fields(event: &EventSummary) -> BTreeMap<String, String> {
     };
     let input =
         event.input.as_deref().and_then(|input| serde_json::from_slice::<Value>(input).ok());
-    match input.as_ref().and_then(Value::as_object) {
-        Some(input) => {
-            let filled = input.iter().filter(|(_, value)| **value != Value::Array(Vec::new()));
-            filled.map(|(name, value)| (name.clone(), shown(value))).collect()
-        }
-        None => {
-            let gaps = event.gaps.iter().filter_map(|gap| serde_json::to_value(gap).ok());
-            let gaps: Vec<String> =
-                gaps.filter_map(|gap| gap.as_str().map(str::to_owned)).collect();
-            BTreeMap::from([("incomplete".to_owned(), gaps.join(", "))])
-        }
+    if let Some(input) = input.as_ref().and_then(Value::as_object) {
+        let filled = input.iter().filter(|(_, value)| **value != Value::Array(Vec::new()));
+        return filled.map(|(name, value)| (name.clone(), shown(value))).collect();
     }
+    let gaps = event.gaps.iter().filter_map(|gap| serde_json::to_value(gap).ok());
+    let gaps: Vec<String> = gaps.filter_map(|gap| gap.as_str().map(str::to_owned)).collect();
+    BTreeMap::from([("incomplete".to_owned(), gaps.join(", "))])
 }
 
 fn diff_events(

@@ -81,7 +81,9 @@ impl StubBehavior for IdOnly {
 
     fn read_fetched(&self, fetched: &FetchedAnswers<'_>) -> ParsedPayload {
         let mut change = Change::new(fetched.webinar.clone(), ChangeKind::Updated);
-        change.account = ExternalAccountId::parse("acct-1").ok();
+        // As at Luma, only the webinar's body names its account.
+        let named = || ExternalAccountId::parse("acct-1").ok();
+        change.account = if fetched.gone { fetched.account.clone() } else { named() };
         change.occurred_at = Some(fetched.at);
         let parse_answer = |name: &str| {
             let answer = fetched.answer(name)?;

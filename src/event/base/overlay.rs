@@ -33,14 +33,21 @@ pub fn overlay<'a>(
     if let Some(base) = base_of(bases, &ExternalEventId::for_webinar(id)) {
         write_whole(&mut overlaid, webinar, recurring, base);
     }
+    // An occurrence takes place, so the webinar is a series.
+    for occurrence in webinar.occurrences.keys() {
+        if let Some(base) = base_of(bases, &ExternalEventId::for_occurrence(id, occurrence))
+            && is_live_over_copy(base)
+        {
+            let others = [Shape::Single, Shape::Timeless];
+            change_shape(&mut overlaid, base.position, &others, Shape::Series);
+        }
+    }
     let whole = &mut overlaid.whole;
     for (occurrence, own) in &mut overlaid.occurrences {
         if let Some(base) = base_of(bases, &ExternalEventId::for_occurrence(id, occurrence)) {
             let position = base.position;
             // An occurrence takes place, so the series is there.
-            if let BasePosition::AboveReceipt(_) = position
-                && !base.fields.cancelled
-            {
+            if is_live_over_copy(base) {
                 Put { position }.presence(whole, &[]);
             }
             let others = Others {
@@ -55,6 +62,23 @@ pub fn overlay<'a>(
     Cow::Owned(overlaid)
 }
 
+/// Whether HubSpot holds, newer than a restored copy, that the event takes place.
+fn is_live_over_copy(base: &Base) -> bool {
+    let is_newer_than_copy = matches!(base.position, BasePosition::AboveReceipt(_));
+    is_newer_than_copy && !base.fields.cancelled && !base.fields.completed
+}
+
+/// Writes the webinar's shape right above one of those, where the base lies above that.
+fn change_shape(overlaid: &mut Webinar, position: BasePosition, from: &[Shape], to: Shape) {
+    if let Some(shape) = overlaid.shape.as_ref()
+        && from.contains(&shape.value)
+        && position.beats(&shape.stamp)
+    {
+        let new = register(to, right_above(shape.stamp));
+        overlaid.earlier_shapes.write(&mut overlaid.shape, new, Horizon::NONE_OLD);
+    }
+}
+
 fn base_of<'a>(bases: &'a EventBases, event: &ExternalEventId) -> Option<&'a Base> {
     bases.known.get(event.as_str())?.base()
 }
@@ -63,12 +87,12 @@ fn base_of<'a>(bases: &'a EventBases, event: &ExternalEventId) -> Option<&'a Bas
 fn write_whole(overlaid: &mut Webinar, webinar: &Webinar, recurring: RecurringMode, base: &Base) {
     let position = base.position;
     // HubSpot holds times, so it had some since the writes that the base lies above.
-    if let Some(Register { value: Shape::Timeless, stamp, .. }) = overlaid.shape
-        && base.fields.start.is_some()
-        && position.beats(&stamp)
-    {
-        let single = register(Shape::Single, right_above(stamp));
-        overlaid.earlier_shapes.write(&mut overlaid.shape, single, Horizon::NONE_OLD);
+    if base.fields.start.is_some() {
+        change_shape(overlaid, position, &[Shape::Timeless], Shape::Single);
+    }
+    // It takes place, so the occurrences have not taken its place.
+    if is_live_over_copy(base) && recurring == RecurringMode::Occurrence {
+        change_shape(overlaid, position, &[Shape::Series], Shape::Single);
     }
     let times = match overlaid.shape.as_ref().map(|shape| shape.value) {
         Some(Shape::Timeless) => Times::None,

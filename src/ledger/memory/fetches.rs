@@ -8,7 +8,7 @@ use tokio::sync::Notify;
 
 use super::transaction::Transaction;
 use super::{MemoryLedger, browse, merge};
-use crate::event::{FetchRequest, Millis, SourceName, WebinarId, is_uncertain};
+use crate::event::{ExternalAccountId, FetchRequest, Millis, SourceName, WebinarId, is_uncertain};
 use crate::ledger::rules::fetch::{
     ABSENCE_SPAN, FetchRequester, FetchRow, SourceFacts, due_later, due_since, is_claim_valid,
     is_coming, is_fetch_needed, redrive_fetch, request_fetch, review_outcome, settle_fetch,
@@ -138,6 +138,21 @@ impl FetchQueue for MemoryLedger {
         });
         // Nothing is left for another call.
         Ok(Page { items: coming.map(|(key, _)| key.webinar.clone()).collect(), next: None })
+    }
+
+    async fn accounts_of(
+        &self,
+        source: &SourceName,
+        webinar: &WebinarId,
+    ) -> Result<Vec<ExternalAccountId>, LedgerError> {
+        let state = self.store.lock();
+        let policy = self.policies.get(source);
+        let known = state.webinars.iter().filter(|(key, row)| {
+            policy.is_some_and(|policy| policy.hubspot == key.hubspot)
+                && key.webinar == *webinar
+                && row.webinar.sources.contains(source)
+        });
+        Ok(known.map(|(key, _)| key.account.clone()).collect())
     }
 
     async fn note_fetch_config(

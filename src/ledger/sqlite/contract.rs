@@ -13,8 +13,8 @@ use super::{
     list_events, open, prune, rebuild, receipts, redrive, settle, timers, webinar_state,
 };
 use crate::event::{
-    AccountName, AccountStatus, EventKey, FetchRequest, Millis, ReceiptId, SourceName,
-    StatusChange, StatusUpdate, WebinarId,
+    AccountName, AccountStatus, EventKey, ExternalAccountId, FetchRequest, Millis, ReceiptId,
+    SourceName, StatusChange, StatusUpdate, WebinarId,
 };
 use crate::ledger::rules::fetch::FetchRequester;
 use crate::ledger::{
@@ -225,6 +225,15 @@ impl FetchQueue for SqliteLedger {
     ) -> Result<Page<WebinarId>, LedgerError> {
         let source = source.clone();
         self.read(&self.api_reader, move |tx| fetch_admin::coming(tx, &source, after)).await
+    }
+
+    async fn accounts_of(
+        &self,
+        source: &SourceName,
+        webinar: &WebinarId,
+    ) -> Result<Vec<ExternalAccountId>, LedgerError> {
+        let (source, webinar) = (source.clone(), webinar.clone());
+        self.read(&self.api_reader, move |tx| fetch_admin::accounts_of(tx, &source, &webinar)).await
     }
 
     async fn note_fetch_config(

@@ -4,7 +4,7 @@ use super::fetches::{fetch_row, replace, task};
 use super::statements::{MAX_ROWS_READ, Statements as _, read_page};
 use super::transaction::{ReadTx, WriteTx};
 use super::webinars;
-use crate::event::{SourceName, WebinarId};
+use crate::event::{ExternalAccountId, SourceName, WebinarId};
 use crate::ledger::rules::fetch::{FetchRow, is_coming, redrive_fetch, try_once_more};
 use crate::ledger::{
     FetchQuery, FetchRedrive, FetchState, FetchSummary, LedgerError, PAGE_MAX, Page,
@@ -63,6 +63,28 @@ pub(super) fn coming(
         let is_coming = is_coming(&webinar, source, tx.now);
         Ok(is_coming.then(|| row.get("webinar")).transpose()?)
     })
+}
+
+/// The external accounts under which the source has reported a webinar.
+pub(super) fn accounts_of(
+    tx: &ReadTx<'_>,
+    source: &SourceName,
+    webinar: &WebinarId,
+) -> Result<Vec<ExternalAccountId>, LedgerError> {
+    let Some(policy) = tx.policies.get(source) else { return Ok(Vec::new()) };
+    let mut statement = tx.connection.prepare_cached(
+        "SELECT id, account, state FROM webinars WHERE hubspot = ?1 AND webinar = ?2",
+    )?;
+    let mut rows = statement.query((&policy.hubspot, webinar))?;
+    let mut accounts = Vec::new();
+    while let Some(row) = rows.next()? {
+        let state = row.get_ref("state")?.as_blob().map_err(rusqlite::Error::from)?;
+        let webinar = webinars::parse_state(row.get("id")?, state)?;
+        if webinar.sources.contains(source) {
+            accounts.push(row.get("account")?);
+        }
+    }
+    Ok(accounts)
 }
 
 /// Makes a piece of the dead fetches pending.

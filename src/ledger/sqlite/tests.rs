@@ -30,7 +30,6 @@ const WHOLE: [&str; 14] = [
     // Once, where a copy is put into service.
     "SELECT id FROM events ORDER BY id",
     "UPDATE events SET input = NULL WHERE input_hash IS NULL AND input IS NOT NULL",
-    "UPDATE events SET confirmed_input = NULL WHERE confirmed_hash IS NULL",
     // The events whose timers one piece runs, in the order of their time.
     "SELECT DISTINCT webinar FROM events WHERE due_at <= ?1 ORDER BY due_at LIMIT ?2",
 ];

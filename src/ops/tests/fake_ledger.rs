@@ -9,8 +9,8 @@ use async_trait::async_trait;
 use tokio::sync::{Notify, watch};
 
 use crate::event::{
-    AccountName, AccountStatus, BodyHash, EventKey, Millis, ProviderId, ReceiptId, SourceName,
-    StatusChange, StatusUpdate, WebinarId,
+    AccountName, AccountStatus, BodyHash, EventKey, ExternalAccountId, Millis, ProviderId,
+    ReceiptId, SourceName, StatusChange, StatusUpdate, WebinarId,
 };
 use crate::ledger::{
     AccountStatuses, Browse, EventDetail, EventQuery, EventStateCounts, EventSummary, FetchClaim,
@@ -133,6 +133,14 @@ impl FetchQueue for FakeLedger {
         _: &SourceName,
         _: Option<i64>,
     ) -> Result<Page<WebinarId>, LedgerError> {
+        unreachable!("the test fetches nothing")
+    }
+
+    async fn accounts_of(
+        &self,
+        _: &SourceName,
+        _: &WebinarId,
+    ) -> Result<Vec<ExternalAccountId>, LedgerError> {
         unreachable!("the test fetches nothing")
     }
 

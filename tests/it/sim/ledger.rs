@@ -6,8 +6,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use tokio::sync::{Notify, watch};
 use webinar_bridge::event::{
-    AccountName, AccountStatus, EventKey, Gap, Millis, PauseReason, ReceiptId, SourceName,
-    StatusChange, StatusUpdate, WebinarId,
+    AccountName, AccountStatus, EventKey, ExternalAccountId, Gap, Millis, PauseReason, ReceiptId,
+    SourceName, StatusChange, StatusUpdate, WebinarId,
 };
 use webinar_bridge::ledger::{
     AccountStatuses, BaseRead, BaseReadOutcome, BaseReads, Browse, ClaimRequest, ClaimResult,
@@ -394,6 +394,14 @@ impl<L: Ledger> FetchQueue for FaultyLedger<L> {
         after: Option<i64>,
     ) -> Result<Page<WebinarId>, LedgerError> {
         self.inner.coming_webinars(source, after).await
+    }
+
+    async fn accounts_of(
+        &self,
+        source: &SourceName,
+        webinar: &WebinarId,
+    ) -> Result<Vec<ExternalAccountId>, LedgerError> {
+        self.inner.accounts_of(source, webinar).await
     }
 
     async fn note_fetch_config(

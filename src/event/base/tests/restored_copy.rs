@@ -202,6 +202,26 @@ fn not_cancelled_not_completed_and_empty_hold_over_a_restored_copy() {
     assert_eq!(BaseFields::from_input(&input), empty);
 }
 
+/// M23, M27: what takes place at HubSpot shows what shape the webinar has had since.
+#[test]
+fn event_that_takes_place_shows_the_shape_over_a_restored_copy() {
+    let shaped = |shape, at| Change {
+        shape: Some(shape),
+        ..change(ChangeKind::Updated, at, WebinarFields::default())
+    };
+    let start = WebinarFields { start: Some(START), ..named("Copy") };
+    let single = change(ChangeKind::Updated, 5, start);
+    let became_series = [shaped(Shape::Single, 4), single, shaped(Shape::Series, 6)];
+    assert!(!input(&became_series, &above(9, "7", held())).event_cancelled);
+    let became_single = [listed(), shaped(Shape::Single, 6)];
+    let account = ExternalAccountId::parse("acct").expect("valid");
+    let bases = above(9, "7-o1", held());
+    let events = fold_with_bases(&merged(&became_single), &bases, &account, &id(), &policy(), NOW);
+    let cancelled: Vec<(&str, bool)> =
+        events.iter().map(|event| (event.id.as_str(), event.flags.cancelled)).collect();
+    assert!(cancelled.contains(&("7-o1", false)), "{cancelled:?}");
+}
+
 /// M23: also of an occurrence, which lists, the series and the platform's answers concern.
 #[test]
 fn occurrence_takes_place_as_hubspot_holds_it_over_a_restored_copy() {
