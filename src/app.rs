@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use tokio::task::JoinSet;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
@@ -121,7 +121,7 @@ impl App {
                 accounts: self.config.accounts.keys().cloned().collect(),
                 sources,
                 readiness: readiness.clone(),
-                started_at: self.clock.now(),
+                started_at: Instant::now(),
                 access: api_access(&self.config),
             },
             stop_ops.clone(),

@@ -3,10 +3,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use tokio::time::Instant;
+
 use super::access::ApiAccess;
 use super::readiness::Readiness;
 use crate::clock::Clock;
-use crate::event::{AccountName, Millis, SourceName};
+use crate::event::{AccountName, SourceName};
 use crate::ledger::OpsLedger;
 use crate::providers::Provider;
 use crate::replay::Replayer;
@@ -29,8 +31,8 @@ pub struct OpsState {
     pub sources: BTreeMap<SourceName, Arc<dyn Provider>>,
     /// The life of the process, as `/readyz` reports it.
     pub readiness: Readiness,
-    /// The start of the process.
-    pub started_at: Millis,
+    /// The start of the process, by the monotonic clock.
+    pub started_at: Instant,
     /// Who may use the API.
     pub access: ApiAccess,
 }

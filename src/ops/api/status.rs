@@ -29,12 +29,11 @@ pub(super) async fn get(ops: &OpsState, query: QueryParameters) -> Result<Status
     let fetches = await_store(ops.ledger.fetch_statuses()).await?;
     let sources = ops.sources.iter();
     let sources = sources.map(|(name, provider)| source(ops, &fetches, name, provider.as_ref()));
-    let now = ops.clock.now();
     Ok(StatusModel {
         version: VERSION.to_owned(),
         revision: REVISION.to_owned(),
-        now,
-        uptime_seconds: now.since(ops.started_at).as_secs(),
+        now: ops.clock.now(),
+        uptime_seconds: ops.started_at.elapsed().as_secs(),
         clock: clock(ops),
         store,
         accounts,

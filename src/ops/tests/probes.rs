@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::fake_ledger::FakeLedger;
@@ -37,7 +38,7 @@ pub(super) fn start_ops() -> RunningOps {
         accounts: vec![account()],
         sources: BTreeMap::from([(source("open"), endpoint("open").provider)]),
         readiness: readiness.clone(),
-        started_at: NOW,
+        started_at: Instant::now(),
         access: ApiAccess::Loopback,
     };
     let (listener, address) = bind();
