@@ -1,5 +1,6 @@
 //! `check`: validates the configuration and inspects the store.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use anyhow::Context as _;
@@ -9,7 +10,10 @@ use super::{CommandError, ConfigArg, Io};
 use crate::app;
 use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, load_and_check};
-use crate::event::{AccountName, EventKey, ExternalAccountId, ExternalEventId};
+use crate::deliver::ownership::changed_identity;
+use crate::event::{
+    AccountName, AccountStatus, EventKey, ExternalAccountId, ExternalEventId, Identity,
+};
 use crate::hubspot::{
     AccountClient, AccountErrorKind, CallPermit, RateLimiter, WaitingRateLimiter,
 };
@@ -78,9 +82,48 @@ fn open_store(config: &Config) -> anyhow::Result<(String, Vec<String>)> {
     Ok((state, warnings))
 }
 
-/// Asks HubSpot whether each account's credentials work, and returns a line with the portal of each.
+/// The HubSpot account that the events of each account are in, as the store remembers it.
+fn remembered_identities(config: &Config) -> anyhow::Result<BTreeMap<AccountName, Identity>> {
+    let path = &config.store.path;
+    if sqlite::inspect(path).context("the store cannot be opened")? == StoreState::Absent {
+        return Ok(BTreeMap::new());
+    }
+    let stored = sqlite::stored_accounts(path).context("the store cannot be opened")?;
+    let heirs = config.heirs();
+    // What an account inherits does not replace what is known of itself.
+    let (own, inherited): (Vec<_>, Vec<_>) =
+        stored.statuses.into_iter().partition(|(name, _)| heirs.account(name) == name);
+    let all = inherited.into_iter().chain(own);
+    let identity = |(name, status): (AccountName, AccountStatus)| {
+        Some((heirs.account(&name).clone(), status.identity?))
+    };
+    Ok(all.filter_map(identity).collect())
+}
+
+/// Whether the service would send the account's events to the HubSpot account that they are in.
+fn check_identity(
+    name: &AccountName,
+    seen: &Identity,
+    remembered: &BTreeMap<AccountName, Identity>,
+) -> anyhow::Result<()> {
+    let Some((known, _)) = changed_identity(remembered.get(name), Some(seen)) else {
+        return Ok(());
+    };
+    let owner = remembered.iter().find(|(_, identity)| *identity == seen);
+    let owner =
+        owner.map_or_else(String::new, |(owner, _)| format!(", as those of hubspot.{owner}"));
+    anyhow::bail!(
+        "hubspot.{name}: the credentials open {seen}{owner}, and its events are in {known}: the service would send \
+         nothing. Put the right credentials in; or, to go on with these, start the service and resume the account \
+         (POST /api/v1/accounts/{name}/resume)"
+    )
+}
+
+/// Asks HubSpot whether each account's credentials work and open the HubSpot account that its events are in. Returns a
+/// line with the portal of each.
 fn ask_hubspot(config: &Config) -> anyhow::Result<Vec<String>> {
     let http = super::http_client()?;
+    let remembered = remembered_identities(config)?;
     super::runtime()?.block_on(async {
         let mut answers = Vec::new();
         for (name, account) in &config.accounts {
@@ -106,6 +149,8 @@ fn ask_hubspot(config: &Config) -> anyhow::Result<Vec<String>> {
                 };
                 anyhow::Error::new(error).context(format!("hubspot.{name}: {failure}"))
             })?;
+            let client_id = client.client_id().map(str::to_owned);
+            check_identity(name, &Identity { portal_id: portal, client_id }, &remembered)?;
             check_reading(&client, name, limiter.acquire().await).await?;
             answers.push(format!("hubspot.{name}: the credentials work; portal {portal}"));
         }

@@ -39,12 +39,13 @@ pub(super) async fn adopt(
     if sqlite::inspect(path).context("the store cannot be opened")? == StoreState::Absent {
         return Ok(Vec::new());
     }
-    let stored = sqlite::stored_accounts(path).context("the store cannot be opened")?;
+    let mut stored = sqlite::stored_accounts(path).context("the store cannot be opened")?;
     let heirs = config.heirs();
     let gone: BTreeMap<AccountName, AccountStatus> = stored
         .with_events
         .into_iter()
-        .filter(|(name, _)| !config.accounts.contains_key(heirs.account(name)))
+        .filter(|name| !config.accounts.contains_key(heirs.account(name)))
+        .map(|name| (name.clone(), stored.statuses.remove(&name).unwrap_or_default()))
         .collect();
     // A former name that the store does not know makes nobody an heir.
     let inherited = heirs.accounts.iter().filter(|(former, _)| stored.known.contains(*former));

@@ -112,8 +112,10 @@ pub fn check_sources(settings: &Settings) -> Result<Vec<String>, OpenError> {
 pub struct StoredAccounts {
     /// Those that it was opened with before, or holds anything of.
     pub known: BTreeSet<AccountName>,
-    /// Those that it holds events of, with the status of each.
-    pub with_events: BTreeMap<AccountName, AccountStatus>,
+    /// Those that it holds events of.
+    pub with_events: BTreeSet<AccountName>,
+    /// The statuses that it holds and that can be read.
+    pub statuses: BTreeMap<AccountName, AccountStatus>,
 }
 
 /// Reads the accounts of a store that is there, without changing it, even while it is in use.
@@ -124,17 +126,14 @@ pub fn stored_accounts(path: &Path) -> Result<StoredAccounts, OpenError> {
     let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
     let statuses: Vec<(AccountName, String)> =
         connection.all("SELECT hubspot, standing FROM standings", (), |row| row.try_into())?;
-    let with_events = accounts_with_events(&connection)?;
+    let with_events = BTreeSet::from_iter(accounts_with_events(&connection)?);
     let mut known = known_accounts(&connection)?.unwrap_or_default();
     known.extend(statuses.iter().map(|(name, _)| name.clone()));
     known.extend(with_events.iter().cloned());
-    let status = |name: &AccountName| {
-        let found = statuses.iter().find(|(stored, _)| stored == name);
-        // A status that cannot be read recognises nobody.
-        found.and_then(|(_, json)| serde_json::from_str(json).ok()).unwrap_or_default()
-    };
-    let with_events = with_events.into_iter().map(|name| (name.clone(), status(&name))).collect();
-    Ok(StoredAccounts { known, with_events })
+    // A status that cannot be read recognises nobody.
+    let readable = |(name, json): (_, String)| Some((name, serde_json::from_str(&json).ok()?));
+    let statuses = statuses.into_iter().filter_map(readable).collect();
+    Ok(StoredAccounts { known, with_events, statuses })
 }
 
 fn accounts_with_events(connection: &Connection) -> rusqlite::Result<Vec<AccountName>> {

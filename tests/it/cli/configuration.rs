@@ -2,8 +2,11 @@
 
 use std::fs;
 use std::path::Path;
+use std::sync::Arc;
 
+use webinar_bridge::clock::SystemClock;
 use webinar_bridge::sandbox::emulator::EmulatorSettings;
+use webinar_bridge::sandbox::hubspot_server::HubSpotServer;
 
 use super::{config, post, program, run, run_command, store};
 use crate::harness::eventually;
@@ -117,6 +120,30 @@ async fn check_online_calls_hubspot() {
         ran.code == Some(1)
     })
     .await;
+}
+
+/// The token of another account was put in: `serve` would send nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn check_online_compares_the_portal_with_that_of_the_store() {
+    let setting = Setting::new("");
+    let bridge = setting.start();
+    assert_eq!(post(&bridge, &created(1, "A", "")).await.status, 200);
+    bridge.settled().await;
+    let config = config(&setting);
+    let arguments = ["check", "--online", "--config", &config];
+    assert_eq!(run_command(&setting, &arguments).await.code, Some(0));
+    let other = EmulatorSettings { portal_id: 7, ..EmulatorSettings::new(TOKEN) };
+    let other = HubSpotServer::open(other, Arc::new(SystemClock)).expect("it listens");
+    setting.configure(&setting.hubspot.base_url(), &other.base_url());
+    let swapped = run_command(&setting, &arguments).await;
+    assert_eq!((swapped.code, swapped.out.as_str()), (Some(1), ""), "{swapped:?}");
+    let portal = EmulatorSettings::new("").portal_id;
+    for words in ["hubspot.main: ", "portal 7 by", &format!("portal {portal} by"), "/resume"] {
+        assert!(swapped.err.contains(words), "{words}: {swapped:?}");
+    }
+    let offline = run_command(&setting, &["check", "--config", &config]).await;
+    assert_eq!(offline.code, Some(0), "{offline:?}");
+    other.close();
 }
 
 #[tokio::test]
