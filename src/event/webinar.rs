@@ -59,7 +59,7 @@ pub struct Webinar {
     /// When the newest receipt arrived.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_received_at: Option<Millis>,
-    /// When a body first showed the whole webinar, by the platform's clock.
+    /// When a body first showed the whole webinar: by the platform's clock, or when it arrived if the body has no time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub described_at: Option<Millis>,
     /// Whether the body of the creation, or an answer of the platform's API, reported the webinar.
@@ -271,7 +271,8 @@ impl Webinar {
         let introduces = change.is_answer || change.is_creation;
         let is_whole = change.full_picture && (introduces || !change.kind.is_about_end());
         self.full_picture |= is_whole;
-        let described_at = is_whole.then_some(stamp.at);
+        // Not the stamp's time: it may be that of an earlier receipt, which a clock that was ahead dated.
+        let described_at = is_whole.then(|| reported_at.map_or(received_at, |_| stamp.at));
         self.described_at = self.described_at.into_iter().chain(described_at).min();
         self.was_introduced |= introduces;
         self.last_received_at = self.last_received_at.max(Some(received_at));

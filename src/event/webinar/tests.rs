@@ -20,6 +20,25 @@ fn provenance(number: u16, at: i64) -> Provenance {
     }
 }
 
+/// M7: a clock that was ahead dated what arrived, and what has no time of its own since then is ordered after that.
+#[test]
+fn whole_webinar_is_described_when_its_body_arrived() {
+    let mut webinar = Webinar::default();
+    let whole = Change { full_picture: true, ..change() };
+    let mut arrives = |number: u16, received: i64, reported: Option<i64>| {
+        let order = webinar.next_order(number.into(), Millis::new(received));
+        let mut provenance = Provenance { order, ..provenance(number, 0) };
+        provenance.origin.received_at = Millis::new(received);
+        provenance.origin.reported_at = reported.map(Millis::new);
+        webinar.merge(&whole, &provenance).expect("merged");
+        webinar.described_at
+    };
+    assert_eq!(arrives(1, 900, None), Some(Millis::new(900)));
+    assert_eq!(arrives(2, 500, None), Some(Millis::new(500)), "the clock was ahead");
+    assert_eq!(arrives(3, 600, Some(400)), Some(Millis::new(400)), "it is repeated");
+    assert_eq!(arrives(4, 300, Some(350)), Some(Millis::new(350)), "by the platform's clock");
+}
+
 fn change() -> Change {
     Change::new(WebinarId::parse("1").expect("valid"), ChangeKind::Updated)
 }

@@ -377,7 +377,7 @@ fn makes_event(said: &Said<'_>, start: Option<Millis>, end: Option<Millis>) -> b
         change.full_picture && (introduces || !change.kind.is_about_end())
     };
     let shown = said.statements(|change| shows_all(change).then_some(()));
-    let Some(first) = shown.iter().map(|shown| shown.place.at).min() else { return false };
+    let Some(first) = shown.iter().map(|shown| shown.said_at).min() else { return false };
     let over_at = end.or_else(|| start.map(|start| Millis::new(start.get() + DAY)));
     let is_introduced = said.any(|change| change.is_creation || change.is_answer);
     is_introduced || over_at.is_none_or(|over_at| over_at >= first)

@@ -14,7 +14,7 @@ use webinar_bridge::ledger::{
 
 use super::back_end::BackEnd;
 use super::contract::*;
-use super::{NOW, claim, confirmed, lease, settle};
+use super::{NOW, claim, confirmed, input, lease, settle};
 use crate::harness::build::{
     NOON, account, created, minutes, policies, policy, receipt, renamed, source,
 };
@@ -180,6 +180,29 @@ pub(super) async fn past_webinar_is_made_only_of_an_answer<B: BackEnd>() {
         settle_read(&ledger, &read, BaseReadOutcome::Absent).await;
         assert_eq!(claim(&ledger, NOW).await.len(), usize::from(is_answer), "{is_answer}");
     }
+}
+
+/// M7, M21: a webhook without a time of its own came while the clock was 20 hours ahead. What comes after it is ordered
+/// after it, and describes a webinar that is to come.
+pub(super) async fn coming_webinar_is_made_although_a_clock_ahead_dated_its_first_webhook<
+    B: BackEnd,
+>() {
+    let back_end = B::new();
+    let ledger = back_end.open(policies());
+    let begins = |name| {
+        let mut change = Change { occurred_at: None, ..older("1", name, NOON) };
+        change.whole.start = Some(minutes(10 * 60));
+        change
+    };
+    for (seed, received) in [("ahead", minutes(20 * 60)), ("right", minutes(1))] {
+        let new = NewReceipt { received_at: received, ..receipt(seed, vec![begins(seed)]) };
+        ledger.accept(new).await.expect("stored");
+    }
+    let read = claim_read(&ledger).await.expect("HubSpot may hold it");
+    settle_read(&ledger, &read, BaseReadOutcome::Absent).await;
+    let batch = claim(&ledger, NOW).await;
+    assert_eq!(batch.len(), 1);
+    assert_eq!(input(&batch[0])["eventName"], "right");
 }
 
 pub(super) async fn read_under_a_lost_lease_records_nothing<B: BackEnd>() {

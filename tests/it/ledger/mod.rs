@@ -170,6 +170,7 @@ macro_rules! suite {
                     cancelled_events_are_read_first,
                     cancellation_of_an_unknown_webinar_makes_no_event,
                     past_webinar_is_made_only_of_an_answer,
+                    coming_webinar_is_made_although_a_clock_ahead_dated_its_first_webhook,
                     read_under_a_lost_lease_records_nothing,
                     event_of_a_creation_before_the_ledger_is_read,
                     cancelled_before_its_first_delivery_is_delivered_cancelled,
