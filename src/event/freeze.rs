@@ -19,12 +19,14 @@ const FREEZE_AFTER: Duration = Duration::from_hours(30 * 24);
 impl Webinar {
     /// Takes out the occurrences that ended long before a change, which arrived then, and, where the change would bring
     /// too many, those that were cancelled longest ago. Answers their ids. Where the whole series is one event, only the
-    /// latter go: the event spans all others. While our clock `is_doubted`, it alone ends none (M10).
+    /// latter go: the event spans all others. While our clock `is_doubted`, it alone ends none (M10). Those `awaited` by a
+    /// timer stay until it has run.
     pub fn freeze_for(
         &mut self,
         change: &Change,
         (received_at, is_doubted): (Millis, bool),
         recurring: RecurringMode,
+        awaited: &BTreeSet<OccurrenceId>,
     ) -> Vec<OccurrenceId> {
         if self.occurrences.is_empty() {
             return Vec::new();
@@ -35,6 +37,7 @@ impl Webinar {
         let reported_at = own.or((!is_doubted).then_some(received_at));
         let horizon = reported_at.map(|at| at.minus(FREEZE_AFTER));
         let unnamed = self.occurrences.iter().filter(|(id, _)| !named.contains(id));
+        let unnamed = unnamed.filter(|(id, _)| !awaited.contains(*id));
         let is_over = |own: &Registers| {
             recurring == RecurringMode::Occurrence
                 && self.end_of(own).zip(horizon).is_some_and(|(end, horizon)| end < horizon)

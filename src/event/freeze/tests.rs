@@ -27,7 +27,8 @@ fn naming(numbers: impl IntoIterator<Item = usize>, listing: OccurrenceListing) 
 /// Freezes and merges, as a ledger does, at that time.
 fn take(webinar: &mut Webinar, change: &Change, at: i64) -> Result<Vec<OccurrenceId>, MergeError> {
     let at = Millis::new(at);
-    let frozen = webinar.freeze_for(change, (at, false), RecurringMode::Occurrence);
+    let frozen =
+        webinar.freeze_for(change, (at, false), RecurringMode::Occurrence, &BTreeSet::new());
     let provenance = Provenance {
         receipt: ReceiptId::generate(),
         order: ReceiptOrder { seq: u64::try_from(at.get()).expect("not negative"), at },
@@ -67,7 +68,12 @@ fn occurrences_that_ended_a_month_ago_leave_the_state() {
     assert_eq!(take(&mut webinar, &list, 0), Ok(Vec::new()));
     let other = naming([99], OccurrenceListing::Partial);
     assert_eq!(
-        webinar.clone().freeze_for(&other, (Millis::new(60 * DAY), false), RecurringMode::Series),
+        webinar.clone().freeze_for(
+            &other,
+            (Millis::new(60 * DAY), false),
+            RecurringMode::Series,
+            &BTreeSet::new()
+        ),
         []
     );
     // The last frozen one began on day 28, its length is unknown, and 30 days are over.
@@ -87,9 +93,13 @@ fn clock_ahead_freezes_nothing_that_the_platform_says_is_to_come() {
         Change { occurred_at: Some(Millis::new(1)), ..naming([2], OccurrenceListing::Partial) };
     let mode = RecurringMode::Occurrence;
     let ahead = Millis::new(900 * DAY);
-    assert_eq!(webinar.freeze_for(&change, (ahead, false), mode), []);
+    assert_eq!(webinar.freeze_for(&change, (ahead, false), mode, &BTreeSet::new()), []);
     let undated = Change { occurred_at: None, ..change };
-    assert_eq!(webinar.freeze_for(&undated, (ahead, true), mode), [], "our clock is doubted");
+    assert_eq!(
+        webinar.freeze_for(&undated, (ahead, true), mode, &BTreeSet::new()),
+        [],
+        "our clock is doubted"
+    );
 }
 
 /// M25: what is said of the whole is not refused for the number of its parts.

@@ -10,6 +10,7 @@ use super::outbox::pending;
 use super::state::MemoryEvent;
 use crate::event::{AccountName, EventKey, Millis, ReceiptId, field_origins};
 use crate::ledger::rules::ownership::policy_for;
+use crate::ledger::rules::timers::DERIVED_AGAIN;
 use crate::ledger::{
     Browse, EventDetail, EventQuery, EventStateCounts, EventSummary, LedgerError, PAGE_MAX, Page,
     ReceiptDetail, ReceiptQuery, ReceiptSummary,
@@ -72,7 +73,7 @@ impl Browse for MemoryLedger {
         Ok(Some(EventDetail {
             summary: summary(&live, id, &state.events[&id]),
             confirmed_input: confirmed_input.as_deref().map(<[u8]>::to_vec),
-            due_at: facts.due_at,
+            due_at: facts.due_at.filter(|at| *at != DERIVED_AGAIN),
             resend_at: row.resend_at,
             fields: fields.unwrap_or_default(),
             receipts: receipts.map(|(number, _)| state.receipts[number].summary.id).collect(),

@@ -22,6 +22,8 @@ pub(super) struct Live {
     taken_away: BTreeSet<AccountName>,
     /// Notices that the clock was set back.
     pub(super) steps: ClockSteps,
+    /// Whether the clock of the last call that wrote was doubted.
+    pub(super) was_doubted: bool,
     /// The ledger is closed: nothing is written any more.
     pub(super) is_closed: bool,
 }

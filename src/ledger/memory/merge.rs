@@ -137,9 +137,10 @@ fn merge(
         tx.state.wake_event(key, &event, sequence_number(number));
     }
     let arrived = (receipt.received_at, tx.is_clock_doubted);
+    let awaited = tx.state.awaited_occurrences(key, tx.now);
     let row = tx.state.webinar_row(key, receipt.received_at);
     let webinar = Arc::make_mut(&mut row.webinar);
-    let frozen = webinar.freeze_for(&change, arrived, recurring);
+    let frozen = webinar.freeze_for(&change, arrived, recurring, &awaited);
     webinar.merge(&change, &receipt.provenance(&change, place, order))?;
     row.receipts.entry(number).or_insert(order);
     for occurrence in frozen {

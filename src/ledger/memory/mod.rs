@@ -204,6 +204,10 @@ impl MemoryLedger {
             Some(ClockStep::Ahead(by)) => timers::move_second_sendings_ahead(&mut tx, by),
             None => {}
         }
+        if tx.is_clock_doubted && !tx.live.was_doubted {
+            timers::derive_again(&mut tx.state);
+        }
+        tx.live.was_doubted = tx.is_clock_doubted;
         let answer = call(&mut tx);
         let Transaction { state: mut next, woken, woken_fetches, .. } = tx;
         next.written_at = Some(self.clock.likely_now());

@@ -14,7 +14,7 @@ use crate::ledger::rules::choose_batch::{BatchCandidate, BatchChoice, choose_bat
 use crate::ledger::rules::choose_probe::{ProbeCandidate, ProbeChoice, choose_probe};
 use crate::ledger::rules::reconcile::ReconcileScope;
 use crate::ledger::rules::settle::{self, SettledEvent, ends_claim};
-use crate::ledger::rules::timers::ends_waits;
+use crate::ledger::rules::timers::{DERIVED_AGAIN, ends_waits};
 use crate::ledger::{
     AccountStatuses, ClaimRequest, ClaimResult, ClaimedEvent, EventState, EventVersion,
     LONGEST_WAIT, Lease, LedgerError, Outbox, RecordResult, Settlement,
@@ -172,6 +172,7 @@ pub(super) fn pending<'a>(
 /// A wait beyond [`LONGEST_WAIT`] was written by a clock that was ahead, and is ignored.
 fn is_ready(event: &MemoryEvent, now: Millis) -> bool {
     event.row.not_before.is_none_or(|at| at <= now || at > now.plus(LONGEST_WAIT))
+        && event.facts.due_at != Some(DERIVED_AGAIN)
 }
 
 /// Whether HubSpot confirmed the event as it is.

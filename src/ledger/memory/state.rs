@@ -12,6 +12,7 @@ use crate::ledger::rules::base::{self, StoreAge, waits_for_base};
 use crate::ledger::rules::event_row::{ConfirmedInput, EventRow};
 use crate::ledger::rules::reconcile::EventFacts;
 use crate::ledger::rules::source_config::StoredSource;
+use crate::ledger::rules::timers::is_overdue;
 use crate::ledger::{EventState, FetchTask, ReceiptRecord, ReceiptSummary, WebinarKey};
 
 /// Everything that outlives the process. Cheap to copy: what is large is shared.
@@ -88,6 +89,18 @@ impl State {
     pub(super) fn frozen_occurrences(&self, webinar: &WebinarKey) -> BTreeSet<OccurrenceId> {
         let frozen = self.events_of(webinar).filter(|(_, event)| event.row.is_frozen);
         let ids = frozen.map(|(_, event)| &event.key.external_event_id);
+        ids.filter_map(|id| id.occurrence_of(&webinar.webinar)).collect()
+    }
+
+    /// The occurrences of a series whose timers have run out, and were not run yet.
+    pub(super) fn awaited_occurrences(
+        &self,
+        webinar: &WebinarKey,
+        now: Millis,
+    ) -> BTreeSet<OccurrenceId> {
+        let events = self.events_of(webinar);
+        let awaited = events.filter(|(_, event)| is_overdue(event.facts.due_at, now));
+        let ids = awaited.map(|(_, event)| &event.key.external_event_id);
         ids.filter_map(|id| id.occurrence_of(&webinar.webinar)).collect()
     }
 

@@ -17,7 +17,9 @@ use crate::ledger::rules::retention::{
     OldReceipts, is_receipt_young, old_receipts, webinar_bounds,
 };
 use crate::ledger::rules::settle::recover;
-use crate::ledger::rules::timers::{TIMER_RETRY, resend};
+use crate::ledger::rules::timers::{
+    DERIVED_AGAIN, TIMER_RETRY, is_derived_again, is_overdue, resend,
+};
 use crate::ledger::rules::waits::{
     LONGEST_FETCH_WAIT, cut, cut_event, cut_status, move_event, move_event_ahead, move_status,
     moved,
@@ -41,25 +43,25 @@ impl Timers for MemoryLedger {
 }
 
 fn run_timers(tx: &mut Transaction<'_>, limit: usize) -> TimersRun {
-    let now = tx.now;
-    let is_due = |at: Option<Millis>| at.is_some_and(|at| at <= now);
+    let (now, time) = (tx.now, tx.timer_time());
     let completes = !tx.is_clock_doubted;
     let events = tx.state.events.values();
     let timed_out = events.filter(|event| {
         let is_early = event.facts.timer.is_some_and(|timer| timer.end > now);
-        completes && (is_early || is_due(event.facts.due_at))
+        (completes && is_early) || is_overdue(event.facts.due_at, time)
     });
     let webinars: BTreeSet<WebinarKey> = timed_out.map(|event| event.webinar.clone()).collect();
     let mut done = 0;
     for webinar in webinars.iter().take(limit) {
         refold(tx, webinar, ReconcileScope::All);
+        // What was derived again may be sent now, even if it is as it was.
+        tx.woken.insert(webinar.hubspot.clone());
         done += 1;
     }
-    let resends = tx
-        .state
-        .events
-        .values_mut()
-        .filter(|event| event.row.sending_since.is_none() && is_due(event.row.resend_at));
+    let resends =
+        tx.state.events.values_mut().filter(|event| {
+            event.row.sending_since.is_none() && is_overdue(event.row.resend_at, now)
+        });
     for event in resends.take(limit) {
         event.store_row(resend(event.row.clone(), now), &mut tx.woken);
         done += 1;
@@ -71,7 +73,8 @@ fn run_timers(tx: &mut Transaction<'_>, limit: usize) -> TimersRun {
         }
         return TimersRun { done, next_due: Some(now) };
     }
-    let due_at = |event: &MemoryEvent| event.facts.due_at.filter(|_| completes);
+    let counts = |at: &Millis| completes || *at == DERIVED_AGAIN;
+    let due_at = |event: &MemoryEvent| event.facts.due_at.filter(counts);
     let times = tx.state.events.values().flat_map(|event| [due_at(event), event.row.resend_at]);
     TimersRun { done, next_due: times.flatten().min() }
 }
@@ -84,7 +87,7 @@ pub(super) fn refold(tx: &mut Transaction<'_>, webinar: &WebinarKey, scope: Reco
     // Without a policy nothing was reconciled: the timers wait until there is one.
     let time = tx.timer_time();
     for event in tx.state.events.values_mut().filter(|event| event.webinar == *webinar) {
-        if event.facts.due_at.is_some_and(|due_at| due_at <= time) {
+        if is_overdue(event.facts.due_at, time) {
             event.facts.due_at = Some(at.plus(TIMER_RETRY));
         }
     }
@@ -118,13 +121,13 @@ fn prune(tx: &mut Transaction<'_>, keep: Retention) {
             }
         }
     }
-    let pending = events.values().filter(|event| event.is_pending());
-    let pending: BTreeSet<WebinarKey> = pending.map(|event| event.webinar.clone()).collect();
+    let open = events.values().filter(|e| e.is_pending() || is_overdue(e.facts.due_at, now));
+    let open: BTreeSet<WebinarKey> = open.map(|event| event.webinar.clone()).collect();
     // Until then the dates of the webinars are those of an earlier version or configuration.
     if !is_refold_due {
         webinars.retain(|key, row| {
             let since = if row.is_timeless { timeless } else { usual };
-            row.last_at >= since || pending.contains(key)
+            row.last_at >= since || open.contains(key)
         });
     }
     let is_old = |event: &MemoryEvent| {
@@ -182,8 +185,18 @@ impl Redrive for MemoryLedger {
     }
 }
 
-/// Moves all waits after the clock was set back by that much.
+/// Lets the timers derive again what [`is_derived_again`], before it is sent.
+pub(super) fn derive_again(state: &mut State) {
+    for event in state.events.values_mut() {
+        if is_derived_again(&event.row, event.facts.timer) {
+            event.facts.due_at = Some(DERIVED_AGAIN);
+        }
+    }
+}
+
+/// Moves all waits after the clock was set back by that much. What a timer completed before is derived again.
 pub(super) fn move_waits_back(tx: &mut Transaction<'_>, by: Duration) {
+    derive_again(&mut tx.state);
     let now = tx.now;
     for event in tx.state.events.values_mut() {
         event.row = move_event(event.row.clone(), now, by);
@@ -209,9 +222,10 @@ pub(super) fn move_second_sendings_ahead(tx: &mut Transaction<'_>, by: Duration)
     }
 }
 
-/// Opens the rows: calls that were under way have an unknown outcome.
+/// Opens the rows: calls that were under way have an unknown outcome, and what a timer completed is derived again.
 pub(super) fn open(state: &mut State, now: Millis) {
     recover_calls(state, |_| true, now);
+    derive_again(state);
     let born = StoreAge::new(now);
     let last = sequence_number(state.last_number());
     let age = state.age.get_or_insert(born);

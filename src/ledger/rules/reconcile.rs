@@ -54,11 +54,11 @@ impl KnownEvent {
             .map(|timer| TimerCompletion { is_confirmed: timer.is_confirmed || is_held, ..timer })
     }
 
-    /// The end after which the event stays completed, whatever its timer is now (M18): HubSpot confirmed the completion
-    /// and the end is past, or the clock is doubted, which changes nothing.
+    /// The end after which the event stays completed, whatever its timer is now (M18): HubSpot confirmed the completion,
+    /// and the end is past, or the clock is doubted.
     fn completed_after(&self, now: Millis, is_clock_doubted: bool) -> Option<Millis> {
         let stays = |completion: &TimerCompletion| {
-            is_clock_doubted || (completion.is_confirmed && completion.end <= now)
+            completion.is_confirmed && (is_clock_doubted || completion.end <= now)
         };
         self.completion().filter(stays).map(|completion| completion.end)
     }
@@ -148,8 +148,8 @@ pub enum EventChange {
 pub struct Leftover {
     /// Events to delete: they no longer follow, and HubSpot cannot know them. An event that it may hold stays as it is.
     pub deleted: Vec<KnownEvent>,
-    /// The webinar's last end or last change, whichever is later. An event is over a day after its start where no end
-    /// is known.
+    /// The webinar's last end, last timer or last change, whichever is latest. An event is over a day after its start
+    /// where no end is known.
     pub last_at: Millis,
     /// Whether nothing says when one of its events takes place.
     pub is_timeless: bool,
@@ -203,7 +203,9 @@ impl<'a> Reconciliation<'a> {
     #[must_use]
     pub fn next_change(&mut self, event: FoldedEvent, confirmed: Option<&[u8]>) -> EventChange {
         let over_at = event.over_at();
-        self.last_at = over_at.map_or(self.last_at, |over_at| self.last_at.max(over_at));
+        for at in over_at.into_iter().chain(event.due_at) {
+            self.last_at = self.last_at.max(at);
+        }
         self.is_timeless |= is_timeless(&event);
         let known = self.known.remove(event.id.as_str());
         let is_over = over_at.is_some_and(|over_at| over_at < self.now);

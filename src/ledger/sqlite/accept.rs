@@ -1,6 +1,7 @@
 //! Storing a receipt and merging its changes.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 
 use rusqlite::params;
 
@@ -177,7 +178,11 @@ fn merge(
     };
     let recurring = recurring_mode(tx.policies, &webinar, &receipt.source);
     let arrived = (receipt.received_at, tx.is_clock_doubted);
-    for occurrence in webinar.freeze_for(&change, arrived, recurring) {
+    let awaited = match id.filter(|_| !webinar.occurrences.is_empty()) {
+        Some(id) => frozen::awaited_occurrences(tx, id, &key.webinar)?,
+        None => BTreeSet::new(),
+    };
+    for occurrence in webinar.freeze_for(&change, arrived, recurring, &awaited) {
         let event = ExternalEventId::for_occurrence(&key.webinar, &occurrence);
         if let Some(id) = id {
             event_rows::freeze(tx.connection, id, &event)?;

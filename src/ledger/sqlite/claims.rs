@@ -12,6 +12,7 @@ use crate::ledger::rules::choose_batch::{BatchCandidate, BatchChoice, choose_bat
 use crate::ledger::rules::choose_probe::{
     MAX_PENDING, MAX_WITNESSES, ProbeCandidate, ProbeChoice, choose_probe,
 };
+use crate::ledger::rules::timers::DERIVED_AGAIN;
 use crate::ledger::{ClaimRequest, ClaimResult, ClaimedEvent, LONGEST_WAIT, LedgerError, Probe};
 
 /// Claims a batch, if one can be sent now.
@@ -61,8 +62,9 @@ fn candidates(
     tx.connection.all(
         "SELECT id, external_event_id, pending_since, length(input) FROM events
          WHERE hubspot = ?1 AND state = 0 AND (not_before <= ?2 OR not_before > ?3)
+             AND due_at IS NOT ?5
          ORDER BY pending_since, id LIMIT ?4",
-        (account, tx.now, tx.now.plus(LONGEST_WAIT), sql_count(limit)),
+        (account, tx.now, tx.now.plus(LONGEST_WAIT), sql_count(limit), DERIVED_AGAIN),
         candidate,
     )
 }
@@ -87,8 +89,9 @@ fn choose_and_load_probe(
     let mut pending = tx.connection.all(
         "SELECT id, external_account_id, pending_since FROM events
          WHERE hubspot = ?1 AND state = 0 AND (not_before <= ?2 OR not_before > ?3)
+             AND due_at IS NOT ?5
          ORDER BY pending_since DESC LIMIT ?4",
-        (account, tx.now, tx.now.plus(LONGEST_WAIT), sql_count(MAX_PENDING)),
+        (account, tx.now, tx.now.plus(LONGEST_WAIT), sql_count(MAX_PENDING), DERIVED_AGAIN),
         candidate,
     )?;
     pending.retain(|candidate| !claimed.contains(&candidate.id));

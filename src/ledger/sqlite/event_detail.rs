@@ -5,15 +5,22 @@ use super::list_events;
 use super::statements::{Statements as _, sql_count};
 use super::transaction::ReadTx;
 use super::webinars;
-use crate::event::{EventKey, FieldOrigin, WebinarId, field_origins};
+use crate::event::{EventKey, FieldOrigin, Millis, WebinarId, field_origins};
 use crate::ledger::rules::ownership::policy_for;
+use crate::ledger::rules::timers::DERIVED_AGAIN;
 use crate::ledger::{EventDetail, LedgerError, PAGE_MAX};
 
 /// Reads one event in full.
 pub(super) fn detail(tx: &ReadTx<'_>, key: &EventKey) -> Result<Option<EventDetail>, LedgerError> {
     let Some(id) = event_rows::find(tx.connection, key)? else { return Ok(None) };
     let Some(summary) = list_events::summary(tx, id)? else { return Ok(None) };
-    let (webinar, confirmed_input, is_confirmed, due_at, resend_at) = tx
+    let (webinar, confirmed_input, is_confirmed, due_at, resend_at): (
+        i64,
+        Option<Vec<u8>>,
+        bool,
+        Option<Millis>,
+        Option<Millis>,
+    ) = tx
         .connection
         .prepare_cached(
             "SELECT webinar, confirmed_input, coalesce(confirmed_hash = input_hash, 0),
@@ -25,7 +32,7 @@ pub(super) fn detail(tx: &ReadTx<'_>, key: &EventKey) -> Result<Option<EventDeta
     Ok(Some(EventDetail {
         summary,
         confirmed_input,
-        due_at,
+        due_at: due_at.filter(|at| *at != DERIVED_AGAIN),
         resend_at,
         fields: fields(tx, webinar, key)?,
         // The latest retained receipts that built the webinar, newest first.

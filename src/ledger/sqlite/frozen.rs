@@ -7,7 +7,7 @@ use rusqlite::Connection;
 use super::event_rows::{known_event, select_known_events};
 use super::statements::Statements as _;
 use super::transaction::WriteTx;
-use crate::event::{Change, ExternalEventId, OccurrenceId, Webinar};
+use crate::event::{Change, ExternalEventId, OccurrenceId, Webinar, WebinarId};
 use crate::ledger::WebinarKey;
 use crate::ledger::rules::reconcile::KnownEvent;
 
@@ -38,6 +38,20 @@ pub(super) fn load_live(
         }
     }
     Ok(known)
+}
+
+/// The occurrences of a series whose timers have run out, and were not run yet.
+pub(super) fn awaited_occurrences(
+    tx: &WriteTx<'_>,
+    webinar: i64,
+    series: &WebinarId,
+) -> rusqlite::Result<BTreeSet<OccurrenceId>> {
+    let ids: Vec<ExternalEventId> = tx.connection.all(
+        "SELECT external_event_id FROM events WHERE webinar = ?1 AND due_at <= ?2",
+        (webinar, tx.now),
+        |row| row.get(0),
+    )?;
+    Ok(ids.iter().filter_map(|id| id.occurrence_of(series)).collect())
 }
 
 /// Those occurrences that a change names whose events are frozen.

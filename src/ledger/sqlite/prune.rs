@@ -120,9 +120,10 @@ fn prune_webinars(tx: &mut WriteTx<'_>, keep: Retention) -> rusqlite::Result<boo
     let old: Vec<i64> = tx.connection.all(
         "SELECT id FROM webinars
          WHERE last_at < ?1 AND (timeless = 0 OR last_at < ?2) AND NOT EXISTS
-             (SELECT 1 FROM events WHERE events.webinar = webinars.id AND events.state = 0)
+             (SELECT 1 FROM events WHERE events.webinar = webinars.id
+                  AND (events.state = 0 OR events.due_at <= ?4))
          ORDER BY last_at LIMIT ?3",
-        (usual, timeless, WEBINARS),
+        (usual, timeless, WEBINARS, tx.now),
         |row| row.get(0),
     )?;
     for id in &old {

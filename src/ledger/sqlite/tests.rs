@@ -31,7 +31,7 @@ const WHOLE: [&str; 14] = [
     "SELECT id FROM events ORDER BY id",
     "UPDATE events SET input = NULL WHERE input_hash IS NULL AND input IS NOT NULL",
     // The events whose timers one piece runs, in the order of their time.
-    "SELECT DISTINCT webinar FROM events WHERE due_at <= ?1 ORDER BY due_at LIMIT ?2",
+    "SELECT DISTINCT webinar, hubspot FROM events WHERE due_at <= ?1 ORDER BY due_at LIMIT ?2",
 ];
 
 /// Collects the statements in this folder's code.

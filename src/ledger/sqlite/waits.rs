@@ -7,12 +7,13 @@ use rusqlite::{Connection, TransactionBehavior};
 
 use super::event_rows;
 use super::statements::Statements as _;
+use super::timers::derive_again;
 use crate::clock::ClockStep;
 use crate::event::Millis;
 use crate::ledger::rules::event_row::EventRow;
 use crate::ledger::rules::waits::{LONGEST_FETCH_WAIT, cut_event, move_event, move_event_ahead};
 
-/// Cuts the waits at the start.
+/// Cuts the waits at the start. What a timer completed by the clock of then is derived again.
 pub(super) fn cut_at_start(connection: &mut Connection, now: Millis) -> rusqlite::Result<()> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     change_events(&transaction, (now, None), |row| cut_event(row, now))?;
@@ -20,10 +21,12 @@ pub(super) fn cut_at_start(connection: &mut Connection, now: Millis) -> rusqlite
         "UPDATE fetches SET not_before = ?1 WHERE not_before > ?1",
         [now.plus(LONGEST_FETCH_WAIT)],
     )?;
+    derive_again(&transaction)?;
     transaction.commit()
 }
 
-/// Moves the waits after a step of the clock, which reads `now`.
+/// Moves the waits after a step of the clock, which reads `now`. What a timer completed before a step back is derived
+/// again.
 pub(super) fn follow_step(
     connection: &Connection,
     now: Millis,
@@ -40,6 +43,7 @@ pub(super) fn follow_step(
 
 fn move_back(connection: &Connection, now: Millis, by: Duration) -> rusqlite::Result<()> {
     change_events(connection, (now, Some(now)), |row| move_event(row, now, by))?;
+    derive_again(connection)?;
     connection.run(
         "UPDATE fetches SET not_before = not_before - ?2 WHERE not_before > ?1",
         (now, i64::try_from(by.as_millis()).unwrap_or(i64::MAX)),

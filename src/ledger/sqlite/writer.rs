@@ -23,7 +23,7 @@ use super::statements::Statements as _;
 use super::store_lock::StoreLock;
 use super::store_row::LastWrite;
 use super::transaction::WriteTx;
-use super::{Settings, Threading, disk_errors, waits};
+use super::{Settings, Threading, disk_errors, timers, waits};
 use crate::clock::{ClockStep, ClockSteps};
 use crate::ledger::LedgerError;
 
@@ -56,6 +56,8 @@ pub(super) struct Writer {
     steps: ClockSteps,
     /// The steps of the clock that the stored waits have not followed yet.
     steps_to_follow: Vec<ClockStep>,
+    /// Whether the last commit's clock was doubted.
+    was_doubted: bool,
     /// Outlives the connection.
     lock: Arc<StoreLock>,
 }
@@ -88,6 +90,7 @@ impl Writer {
             last_write: LastWrite::default(),
             steps: ClockSteps::default(),
             steps_to_follow: Vec::new(),
+            was_doubted: false,
             lock,
         })
     }
@@ -137,10 +140,13 @@ impl Writer {
         let mut answers: Vec<JobAnswer> = Vec::new();
         self.segment.clear();
         self.live.commit_started();
+        let is_clock_doubted = self.settings.clock.is_doubted();
         let mut outcome = begin(&self.connection).and_then(|()| {
             let now = self.settings.clock.now();
             let steps = self.steps_to_follow.iter();
-            steps.copied().try_for_each(|step| waits::follow_step(&self.connection, now, step))
+            steps.copied().try_for_each(|step| waits::follow_step(&self.connection, now, step))?;
+            let doubt_begins = is_clock_doubted && !self.was_doubted;
+            if doubt_begins { timers::derive_again(&self.connection) } else { Ok(()) }
         });
         let mut tx = WriteTx {
             connection: &self.connection,
@@ -148,7 +154,7 @@ impl Writer {
             live: &self.live,
             now: self.settings.clock.now(),
             dated_now: self.settings.clock.dated_now(),
-            is_clock_doubted: self.settings.clock.is_doubted(),
+            is_clock_doubted,
             segment: &mut self.segment,
             numbers: &mut self.numbers,
             effects: SideEffects::default(),
@@ -179,6 +185,7 @@ impl Writer {
         match outcome {
             Ok(()) => {
                 self.segment.advance();
+                self.was_doubted = is_clock_doubted;
                 let kept = self.check_still_writes();
                 // A caller that gets a failure keeps its claims and retries.
                 if kept.is_err() {

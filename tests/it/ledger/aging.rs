@@ -210,6 +210,86 @@ pub(super) async fn completion_by_a_clock_that_was_ahead_is_taken_back<B: BackEn
     assert_eq!(sent(&ledger).await["eventCompleted"], true);
 }
 
+/// A ledger whose only event, which begins a day after noon for an hour, is to be sent as completed: its timer ran out by
+/// a clock that read `by`.
+async fn unsent_completion<B: BackEnd>(back_end: &B, by: Millis) -> B::Ledger {
+    let ledger = back_end.open(timed());
+    comes(&ledger, "a", NOON, vec![created("1", "One", NOON)]).await;
+    assert_eq!(sent(&ledger).await["eventCompleted"], false);
+    back_end.clock().set(by);
+    assert_eq!(ledger.run_timers(10).await.expect("looked").done, 1);
+    assert_eq!(counts(&ledger).await.pending, 1);
+    ledger
+}
+
+/// M10, M18: HubSpot was not reached until the next start.
+pub(super) async fn unsent_completion_is_derived_again_before_it_is_sent<B: BackEnd>() {
+    // The end is to come, is past while the timer is not, and both are past.
+    for (now, is_completed) in [(1, false), (25 * 60 + 10, false), (26 * 60, true)] {
+        let back_end = B::new();
+        drop(unsent_completion(&back_end, NOON.plus(10 * DAY)).await);
+        back_end.clock().set(minutes(now));
+        let ledger = back_end.open(timed());
+        assert!(claim(&ledger, NOW).await.is_empty(), "{now}: it was derived by another clock");
+        assert_eq!(ledger.run_timers(10).await.expect("looked").done, 1);
+        assert_eq!(sent(&ledger).await["eventCompleted"], is_completed, "{now}");
+        assert_eq!(ledger.run_timers(10).await.expect("looked").done, 0);
+    }
+    let back_end = B::new();
+    let ledger = unsent_completion(&back_end, NOON.plus(10 * DAY)).await;
+    back_end.clock().set(minutes(1));
+    want(&ledger, vec![always("1")]).await;
+    assert!(claim(&ledger, NOW).await.is_empty(), "the clock was set back");
+    ledger.run_timers(10).await.expect("looked");
+    assert_eq!(sent(&ledger).await["eventCompleted"], false);
+}
+
+/// M10: a doubted clock completes nothing, and everything else goes on.
+pub(super) async fn unsent_completion_is_taken_back_while_the_clock_is_doubted<B: BackEnd>() {
+    for restarts in [true, false] {
+        let back_end = B::new();
+        let mut ledger = unsent_completion(&back_end, NOON.plus(3 * DAY)).await;
+        back_end.clock().set_doubted(true);
+        if restarts {
+            drop(ledger);
+            ledger = back_end.open(timed());
+            assert!(claim(&ledger, NOW).await.is_empty());
+        }
+        ledger.run_timers(10).await.expect("looked");
+        assert_eq!(sent(&ledger).await["eventCompleted"], false, "restarts: {restarts}");
+        back_end.clock().set_doubted(false);
+        ledger.run_timers(10).await.expect("looked");
+        assert_eq!(sent(&ledger).await["eventCompleted"], true, "restarts: {restarts}");
+        // What HubSpot confirmed stays.
+        back_end.clock().set_doubted(true);
+        ledger.run_timers(10).await.expect("looked");
+        assert!(claim(&ledger, NOW).await.is_empty(), "restarts: {restarts}");
+    }
+}
+
+/// M18: the service was off while the timer ran out, and for as long as events are kept.
+pub(super) async fn event_is_kept_until_its_timer_has_run<B: BackEnd>() {
+    for after_end in [Duration::from_mins(30), 10 * DAY] {
+        let back_end = B::new();
+        let mut policies = timed();
+        policies.get_mut("zoom").expect("there").complete_after_end = Some(after_end);
+        let ledger = back_end.open(policies);
+        comes(&ledger, "a", NOON, vec![created("1", "One", NOON)]).await;
+        assert_eq!(sent(&ledger).await["eventCompleted"], false);
+        if after_end > 2 * DAY {
+            prune(&back_end, &ledger, NOON.plus(11 * DAY), KEEP).await;
+            assert_eq!(back_end.row_counts().webinars, 1, "its timer is to run out");
+        }
+        prune(&back_end, &ledger, NOON.plus(40 * DAY), KEEP).await;
+        assert_eq!(back_end.row_counts().webinars, 1, "{after_end:?}: its timer ran out");
+        ledger.run_timers(10).await.expect("looked");
+        prune(&back_end, &ledger, NOON.plus(45 * DAY), KEEP).await;
+        assert_eq!(sent(&ledger).await["eventCompleted"], true, "{after_end:?}");
+        prune(&back_end, &ledger, NOON.plus(45 * DAY), KEEP).await;
+        assert_eq!(back_end.row_counts().webinars, 0, "{after_end:?}");
+    }
+}
+
 /// M18: what HubSpot confirmed as completed by a timer stays so without the timer, unless its end moves.
 pub(super) async fn completion_that_was_confirmed_stays_without_its_timer<B: BackEnd>() {
     for is_confirmed in [true, false] {

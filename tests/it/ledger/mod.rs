@@ -123,6 +123,7 @@ macro_rules! suite {
                     series_of_ever_new_occurrences_is_cancelled_whole,
                     occurrence_of_long_ago_stays_as_it_was,
                     event_of_long_ago_has_no_timer_and_goes_when_it_is_old,
+                    occurrence_of_long_ago_is_completed_before_it_leaves_its_series,
                     occurrence_of_long_ago_that_is_named_again_keeps_what_hubspot_has,
                     event_that_is_confirmed_after_its_times_became_unknown_is_complete,
                     equal_times_are_ordered_by_the_first_arrival_of_each_body,
@@ -159,6 +160,9 @@ macro_rules! suite {
                     event_without_any_time_is_kept_for_400_days,
                     changed_defaults_do_not_keep_past_events_for_longer,
                     completion_by_a_clock_that_was_ahead_is_taken_back,
+                    unsent_completion_is_derived_again_before_it_is_sent,
+                    unsent_completion_is_taken_back_while_the_clock_is_doubted,
+                    event_is_kept_until_its_timer_has_run,
                     completion_that_was_confirmed_stays_without_its_timer,
                     webinar_that_began_is_completed_a_day_after_its_end;
                 base:

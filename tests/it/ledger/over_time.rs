@@ -86,6 +86,29 @@ pub(super) async fn occurrence_of_long_ago_stays_as_it_was<B: BackEnd>() {
     assert_eq!(events(&ledger).await, before);
 }
 
+/// M18, M26: the service was off when the timers ran out, and a webhook of the series comes before they have run.
+pub(super) async fn occurrence_of_long_ago_is_completed_before_it_leaves_its_series<B: BackEnd>() {
+    let back_end = B::new();
+    let mut timed = policies();
+    timed.get_mut(&source("zoom")).expect("there").complete_after_end =
+        Some(Duration::from_mins(30));
+    let ledger = back_end.open(timed);
+    accept(&ledger, "created", 0, vec![list(0..3, 0)]).await;
+    settle(&ledger, &claim(&ledger, super::NOW).await, confirmed).await;
+    let later = 90 * DAY;
+    back_end.clock().set(minutes(later));
+    accept(&ledger, "renamed", later, vec![renamed("1", "Renamed", minutes(later))]).await;
+    ledger.run_timers(100).await.expect("run");
+    let completed = events(&ledger).await.into_iter().filter(|event| {
+        let input = event.input.as_deref().expect("it is complete");
+        String::from_utf8_lossy(input).contains("\"eventCompleted\":true")
+    });
+    assert_eq!(completed.count(), 3);
+    accept(&ledger, "again", later + 1, vec![renamed("1", "Again", minutes(later + 1))]).await;
+    let renamed = |event: &EventSummary| event.name.as_deref() == Some("Again");
+    assert!(!events(&ledger).await.iter().any(renamed), "they have left it now");
+}
+
 /// M26: what left the state waits for no timer, and is pruned when it is old itself, although its series goes on.
 pub(super) async fn event_of_long_ago_has_no_timer_and_goes_when_it_is_old<B: BackEnd>() {
     let back_end = B::new();
