@@ -5,6 +5,9 @@
 //! was written. The clock is doubted while it is an hour off the newest of the first three, or a day ahead of the
 //! ledger's last write, or an hour behind it, while none of them has spoken. Doubt suspends pruning and timers and nothing else (M10).
 //!
+//! HubSpot is asked for the time when a doubt begins. After a sleep a signed time that agrees with the clock, and is
+//! later than the one that the monotonic clock carried on, ends it too.
+//!
 //! Without a witness the doubt ends after a day: a service that was off for a week, or a machine that slept, has a right
 //! clock and nobody who says so. What a witness contradicted when it spoke stays doubted until a witness agrees.
 
@@ -149,10 +152,26 @@ impl ClockTrust {
         self.observe(witness, time, now, instant);
     }
 
-    /// The time of a verified signature. It proves something only if it is ahead of ours.
+    /// The time of a verified signature: it is that late at least, since platforms repeat what they signed before. So it
+    /// proves something if it is ahead of ours; and after a jump ahead, or a sleep in which the monotonic clock stood
+    /// still, if it is nearer to ours than to the time that the monotonic clock carried on. It does not overrule an answer
+    /// that contradicted this very clock.
     pub fn observe_signed_time(&self, signed: Millis, now: Millis) {
-        if signed > now {
-            self.observe(ClockWitness::SignedTime, signed, now, Instant::now());
+        let instant = Instant::now();
+        let doubt = self.state().contradiction(now, instant);
+        let is_proof = match doubt {
+            Some((ClockDoubt::Contradicted { witness, .. }, true))
+                if witness != ClockWitness::SignedTime =>
+            {
+                false
+            }
+            Some((ClockDoubt::Contradicted { time, .. }, false)) => {
+                signed > now || now.since(signed) < DOUBTED.min(signed.since(time))
+            }
+            Some(_) | None => signed > now,
+        };
+        if is_proof {
+            self.observe(ClockWitness::SignedTime, signed.max(now), now, instant);
         }
     }
 
@@ -258,6 +277,7 @@ impl ClockTrust {
     }
 
     /// Asks for HubSpot's word: nothing speaks against the clock, and a webhook is refused that would be right by another.
+    /// The beginning of a doubt asks for it too.
     pub fn want_hubspot(&self) {
         self.state().is_wanted = true;
     }
@@ -283,6 +303,11 @@ impl ClockTrust {
 impl TrustState {
     fn doubt(&mut self, now: Millis, instant: Instant) -> Option<ClockDoubt> {
         let (doubt, is_proven) = self.contradiction(now, instant)?;
+        if self.doubted_since.is_none() {
+            let by_hubspot =
+                matches!(doubt, ClockDoubt::Contradicted { witness: ClockWitness::Hubspot, .. });
+            self.is_wanted |= !(is_proven && by_hubspot);
+        }
         let since = *self.doubted_since.get_or_insert(instant);
         if !is_proven && instant.saturating_duration_since(since) >= DAY {
             // The clock has gone on for a day, and nobody contradicted it.
@@ -457,6 +482,62 @@ mod tests {
         trust.observe_signed_time(NOON.plus(MINUTE), NOON);
         assert_eq!(trust.doubt(NOON), None);
         assert!(!trust.is_proven(NOON), "only HubSpot proves it");
+    }
+
+    /// A machine slept, and its monotonic clock stood still.
+    #[tokio::test(start_paused = true)]
+    async fn signed_time_that_agrees_ends_the_doubt_of_a_jump_ahead_and_of_nothing_else() {
+        let slept = |trust: &ClockTrust| {
+            hubspot_says(trust, NOON, NOON);
+            let now = NOON.plus(3 * DAY);
+            assert!(trust.doubt(now).is_some());
+            now
+        };
+        for (signed_ago, is_doubted) in
+            [(Duration::ZERO, false), (59 * MINUTE, false), (60 * MINUTE, true), (3 * DAY, true)]
+        {
+            let trust = ClockTrust::new();
+            let now = slept(&trust);
+            trust.observe_signed_time(now.minus(signed_ago), now);
+            assert_eq!(trust.doubt(now).is_some(), is_doubted, "{signed_ago:?}");
+            assert!(!trust.is_proven(now), "only HubSpot proves it");
+            if !is_doubted {
+                assert_eq!(trust.dating_time(now), now);
+            }
+        }
+        // It was set ahead by an hour, and the platform's clock is a little ahead.
+        let trust = ClockTrust::new();
+        hubspot_says(&trust, NOON, NOON);
+        let ahead = NOON.plus(HOUR);
+        trust.observe_signed_time(NOON.plus(MINUTE), ahead);
+        assert!(trust.doubt(ahead).is_some());
+        // It was set back: a platform repeats what it signed then.
+        let trust = ClockTrust::new();
+        hubspot_says(&trust, NOON, NOON);
+        let behind = NOON.minus(3 * DAY);
+        trust.observe_signed_time(behind, behind);
+        assert!(trust.doubt(behind).is_some());
+        // HubSpot contradicted this very clock, and another one may be as wrong.
+        let trust = ClockTrust::new();
+        let ahead = NOON.plus(3 * DAY);
+        hubspot_says(&trust, NOON, ahead);
+        for signed in [ahead.minus(MINUTE), ahead.plus(MINUTE)] {
+            trust.observe_signed_time(signed, ahead);
+            assert!(trust.doubt(ahead).is_some(), "{signed}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn hubspot_is_wanted_when_a_doubt_begins_unless_hubspot_began_it() {
+        let trust = ClockTrust::new();
+        hubspot_says(&trust, NOON, NOON);
+        let now = NOON.plus(3 * DAY);
+        assert!(trust.doubt(now).is_some() && trust.wants_hubspot());
+        trust.hubspot_is_asked();
+        assert!(trust.doubt(now).is_some() && !trust.wants_hubspot(), "once for each doubt");
+        let contradicted = ClockTrust::new();
+        hubspot_says(&contradicted, NOON, now);
+        assert!(contradicted.doubt(now).is_some() && !contradicted.wants_hubspot());
     }
 
     #[tokio::test(start_paused = true)]

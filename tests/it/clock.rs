@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tokio::time::sleep;
 use webinar_bridge::clock::{Clock as _, SystemClock};
+use webinar_bridge::event::Millis;
 use webinar_bridge::sandbox::emulator::{EmulatorFault, EmulatorSettings};
 
 use crate::harness::http::{Answer, request, scrape};
@@ -215,6 +216,76 @@ async fn clock_that_is_ahead_shows_after_the_first_webhook_that_it_refuses() {
     assert!(reason.contains("HubSpot says that it is"), "{reason}");
 }
 
+/// The receipt that came last.
+async fn last_received_at(bridge: &Bridge) -> String {
+    let receipts = api(bridge, "receipts").await;
+    receipts["receipts"][0]["received_at"].as_str().expect("a time").to_owned()
+}
+
+/// M10: a machine slept for three days, and its monotonic clock with it. HubSpot is not reached.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn machine_that_slept_is_believed_once_a_signed_webhook_agrees() {
+    let setting = ClockedSetting::new("", "");
+    let bridge = setting.start();
+    assert_eq!(send(&bridge, &zoom::created(1, "Name", at(0))).await, 200);
+    bridge.settled().await;
+    setting.setting.hubspot.close();
+    setting.clock.set_ahead(3 * DAY);
+    let reason = doubt(&bridge).await.to_string();
+    assert!(reason.contains("HubSpot says that it is"), "{reason}");
+    let awake = |seconds: i64| 3 * 24 * 3_600 + seconds;
+    // What was signed before it slept, or long ago, proves nothing of the time that it slept.
+    assert_eq!(
+        send_signed(&bridge, &zoom::renamed(1, "Old", at(1)), awake(-90 * 60)).await.status,
+        200
+    );
+    assert!(doubt(&bridge).await.is_string());
+    assert_eq!(send_signed(&bridge, &zoom::renamed(1, "New", at(2)), awake(-60)).await.status, 200);
+    assert_eq!(doubt(&bridge).await, Value::Null);
+    let received_at = Millis::parse(&last_received_at(&bridge).await, None).expect("a time");
+    let by_right_clock = SystemClock.now().plus(3 * DAY);
+    assert!(received_at.distance(by_right_clock) < HOUR, "{received_at}");
+    let uptime = api(&bridge, "status").await["uptime_seconds"].as_u64();
+    assert!(uptime.is_some_and(|seconds| seconds < 3_600), "it ran for a moment: {uptime:?}");
+}
+
+/// M10: HubSpot contradicted this very clock, which another one that is as wrong does not prove.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn signed_time_does_not_overrule_hubspot() {
+    let setting = ClockedSetting::new("", "");
+    setting.clock.set_ahead(3 * DAY);
+    let bridge = setting.start();
+    let signed_ahead = 3 * 24 * 3_600 - 60;
+    let created = send_signed(&bridge, &zoom::created(1, "Name", at(0)), signed_ahead).await;
+    assert_eq!(created.status, 200);
+    bridge.settled().await;
+    eventually("HubSpot contradicts it", async || doubt(&bridge).await != Value::Null).await;
+    setting.setting.hubspot.close();
+    for signed in [signed_ahead, signed_ahead + 120] {
+        let body = zoom::renamed(1, &signed.to_string(), at(1));
+        assert_eq!(send_signed(&bridge, &body, signed).await.status, 200);
+        assert!(doubt(&bridge).await.is_string(), "{signed}");
+    }
+}
+
+/// M10: nothing comes in, and nothing is to be sent.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn hubspot_is_asked_for_the_time_once_the_clock_jumps() {
+    let setting = ClockedSetting::new("", "");
+    let bridge = setting.start();
+    assert_eq!(send(&bridge, &zoom::created(1, "Name", at(0))).await, 200);
+    bridge.settled().await;
+    let calls = || setting.setting.hubspot.emulator().calls().len();
+    let account = || api(&bridge, "status");
+    eventually("the account is checked", async || {
+        account().await["accounts"][0]["check_failed"] == Value::Null && calls() >= 2
+    })
+    .await;
+    let before = calls();
+    setting.clock.set_ahead(3 * DAY);
+    eventually_within(Duration::from_mins(2), "HubSpot is asked", async || calls() > before).await;
+}
+
 /// B10: the account was silent for as long as the step.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn clock_set_back_amid_a_backoff_silences_no_account() {
@@ -275,4 +346,30 @@ async fn completion_by_a_clock_hours_ahead_is_taken_back_when_it_is_right() {
     setting.clock.set_right();
     eventually_within(Duration::from_mins(1), "it is taken back", async || !completed()).await;
     assert_eq!(doubt(&bridge).await, Value::Null);
+}
+
+/// B4b, M18: nothing was sent while the clock was ahead, and the next start has the right one.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn unsent_completion_by_a_clock_hours_ahead_is_never_sent() {
+    let setting = ClockedSetting::new("deliver = true", "complete_after_end = \"30m\"");
+    let bridge = setting.start();
+    assert_eq!(send(&bridge, &begins_in(2)).await, 200);
+    bridge.settled().await;
+    assert_eq!(bridge.terminate(), Some(0));
+    setting.setting.configure("deliver = true", "deliver = false");
+    setting.clock.set_ahead(5 * HOUR);
+    let bridge = setting.start();
+    eventually("its timer ran out", async || {
+        scrape(&bridge.ops).await.events("main", "pending") == 1
+    })
+    .await;
+    bridge.kill();
+    setting.clock.set_right();
+    setting.setting.configure("deliver = false", "deliver = true");
+    let bridge = setting.start();
+    assert_eq!(send(&bridge, &zoom::created(2, "Other", at(0))).await, 200);
+    bridge.settled().await;
+    assert_eq!(setting.setting.event("2").input.event_name, "Other");
+    let event = setting.setting.event("1");
+    assert_eq!((event.input.event_completed, event.writes), (false, 1));
 }
