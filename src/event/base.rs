@@ -227,7 +227,8 @@ pub struct Base {
 }
 
 /// What is known of an event that HubSpot may have held before.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum BaseState {
     /// The event was made under this ledger's eyes, or HubSpot confirmed it: nothing else can be there.
     #[default]
@@ -238,8 +239,8 @@ pub enum BaseState {
         position: BasePosition,
         /// The event is cancelled: it is asked about before others.
         is_urgent: bool,
-        /// In a restored copy: the base that the event had before.
-        earlier: Option<Box<Base>>,
+        /// In a restored copy: what was known before. None if nothing was needed.
+        earlier: Option<Box<Self>>,
     },
     /// HubSpot held no such event: there is nothing to keep.
     Absent,

@@ -89,7 +89,7 @@ pub fn settle_base_read(
     let row = EventRow { object_id: object_id.or(row.object_id), ..row };
     let known = match confirmed {
         Some(input) => BaseFields::from_stored_input(input),
-        None => earlier.as_ref().map(|earlier| earlier.fields.clone()),
+        None => earlier.as_ref().and_then(|earlier| Some(earlier.base()?.fields.clone())),
     };
     if known.is_none_or(|known| !fields.includes(&known)) {
         let base = BaseState::Read(Box::new(Base { position, fields }));
@@ -97,7 +97,7 @@ pub fn settle_base_read(
     }
     let hash = confirmed.map(InputHash::from_input);
     EventRow {
-        base: earlier.map_or(BaseState::NotNeeded, BaseState::Read),
+        base: earlier.map_or(BaseState::NotNeeded, |earlier| *earlier),
         held_hash: hash,
         confirmed_hash: hash,
         ..row
@@ -152,9 +152,9 @@ pub fn restore(row: EventRow, last_receipt: u64) -> (EventRow, ConfirmedInput) {
     };
     let earlier = match row.base {
         _ if row.is_frozen => None,
-        BaseState::Read(base) => Some(base),
         BaseState::Unread { earlier, .. } => earlier,
-        BaseState::NotNeeded | BaseState::Absent => None,
+        BaseState::NotNeeded => None,
+        known @ (BaseState::Absent | BaseState::Read(_)) => Some(Box::new(known)),
     };
     let position = BasePosition::AboveReceipt(last_receipt);
     let restored = EventRow {
@@ -280,7 +280,7 @@ mod tests {
         more.custom.insert("by_hand".into(), "2".into());
         let earlier = Base { position: BasePosition::AboveCreation, fields: more.clone() };
         let earlier = BaseState::Read(Box::new(earlier));
-        for base in [BaseState::NotNeeded, earlier] {
+        for base in [BaseState::NotNeeded, BaseState::Absent, earlier] {
             let (restored, _) = restore(EventRow { base: base.clone(), ..pending("new") }, 9);
             let settled = settle_base_read(restored.clone(), found(&more), Some(confirmed));
             assert_eq!(settled.base, base);

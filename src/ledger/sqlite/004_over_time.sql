@@ -70,7 +70,7 @@ ALTER TABLE events ADD COLUMN base INTEGER NOT NULL DEFAULT 0; -- 0 not needed, 
 ALTER TABLE events ADD COLUMN base_rank INTEGER;  -- while it is to be read: 0 before others, 1
 ALTER TABLE events ADD COLUMN base_above INTEGER; -- it lies above all of the receipts up to this; none: above the creation
 ALTER TABLE events ADD COLUMN base_fields TEXT;   -- what was read: event::BaseFields as JSON; while it is to be read again
-                                                  -- in a restored copy: event::Base, as it was before
+                                                  -- in a restored copy: event::BaseState, as it was before
 CREATE INDEX events_unread ON events (hubspot, state, base_rank) WHERE base_rank IS NOT NULL;
 -- Incomplete events that were never sent are read before they are. What was about to be sent when the version before
 -- stopped is sent as it would have been.

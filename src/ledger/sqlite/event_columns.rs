@@ -107,8 +107,8 @@ pub(super) struct BaseColumns<'a> {
 pub(super) enum ReadBase<'a> {
     /// What was read.
     Present(&'a BaseFields),
-    /// What was read before the copy was made that waits to be read again.
-    Earlier(&'a Base),
+    /// What was known when the copy was made that waits to be read again.
+    Earlier(&'a BaseState),
 }
 
 impl<'a> BaseColumns<'a> {
