@@ -117,7 +117,7 @@ fn apply_updated(
     change.full_picture = webinar.is_complete;
     change.shape = webinar.shape;
     change.listing = update_listing(&webinar, scope, webhook);
-    let dropped = dropped_occurrences(&webinar, webhook, reader);
+    let replaced = replaced_occurrences(&webinar, webhook, reader);
     let WebinarObject {
         fields, occurrences: listed, has_unreadable_occurrences: unreadable, ..
     } = webinar;
@@ -137,31 +137,31 @@ fn apply_updated(
                 ..fields.clone()
             },
         };
-        change.occurrences = listed.into_iter().map(own).chain(dropped).collect();
+        change.occurrences = listed.into_iter().map(own).chain(replaced).collect();
         return Ok(());
     }
     change.whole = fields;
     change.occurrences = occurrence_changes(listed, |deleted| deleted);
-    change.occurrences.extend(dropped);
+    change.occurrences.extend(replaced);
     Ok(())
 }
 
-/// The cancellations of occurrences that the update replaced: the old list names them, and the new one does not. Without a
-/// new list, or with an entry in it that cannot be read, nobody is left out for certain. A full list leaves out only what
-/// is known: what HubSpot holds from before is named here.
-fn dropped_occurrences(
+/// The occurrences that the update replaced, as the old list names them: a full list and another shape cancel only what
+/// is known, and HubSpot may hold more from before. Without a new list, or with an entry in it that cannot be read, nobody
+/// is left out for certain. Where the series became one event, its shape cancels all of them.
+fn replaced_occurrences(
     webinar: &WebinarObject,
     webhook: &ZoomWebhook<'_, Webinar<'_>>,
     reader: &mut FieldReader,
 ) -> Vec<OccurrenceChange> {
     let Some(old) = webhook.old.occurrences else { return Vec::new() };
-    let is_readable = !webinar.occurrences.is_empty() && !webinar.has_unreadable_occurrences;
-    if !is_readable {
+    if !webinar.is_one_event && !webinar.has_whole_list() {
         return Vec::new();
     }
     let is_listed = |id: &OccurrenceId| webinar.occurrences.iter().any(|listed| listed.id == *id);
     let old = listed_ids(old, reader).into_iter().filter(|id| !is_listed(id));
-    let fields = WebinarFields { cancelled: Some(true), ..WebinarFields::default() };
+    let cancelled = (!webinar.is_one_event).then_some(true);
+    let fields = WebinarFields { cancelled, ..WebinarFields::default() };
     old.map(|id| OccurrenceChange { id, fields: fields.clone() }).collect()
 }
 

@@ -29,6 +29,8 @@ pub(super) struct ListedOccurrence {
     pub(super) start: Option<Millis>,
     pub(super) end: Option<EndTime>,
     pub(super) deleted: Option<bool>,
+    /// Whether it has a start that cannot be read.
+    has_bad_start: bool,
 }
 
 /// The changes of listed occurrences; `cancelled` decides from what an entry states.
@@ -36,7 +38,7 @@ pub(super) fn occurrence_changes(
     listed: Vec<ListedOccurrence>,
     cancelled: impl Fn(Option<bool>) -> Option<bool>,
 ) -> Vec<OccurrenceChange> {
-    let change = |ListedOccurrence { id, start, end, deleted }| {
+    let change = |ListedOccurrence { id, start, end, deleted, .. }| {
         let cancelled = cancelled(deleted);
         let fields = WebinarFields { start, end, cancelled, ..WebinarFields::default() };
         OccurrenceChange { id, fields }
@@ -75,14 +77,20 @@ impl WebinarObject {
         })
     }
 
+    /// Whether the list of occurrences has entries, and each can be read. An entry that cannot may be any occurrence.
+    pub(super) fn has_whole_list(&self) -> bool {
+        let has_bad_start = self.occurrences.iter().any(|listed| listed.has_bad_start);
+        !self.occurrences.is_empty() && !self.has_unreadable_occurrences && !has_bad_start
+    }
+
     /// The listing that a list implies for occurrences that it does not name. A list with unreadable entries is
-    /// partial: a skipped entry must not count as cancelled.
+    /// partial: such an entry must not count as cancelled.
     pub(super) fn full_listing(&self) -> OccurrenceListing {
-        match (self.occurrences.is_empty(), self.has_unreadable_occurrences) {
+        match (self.occurrences.is_empty(), self.has_whole_list()) {
             (true, _) if self.is_one_event => OccurrenceListing::Partial,
             (true, _) => OccurrenceListing::Unknown,
-            (false, true) => OccurrenceListing::Partial,
-            (false, false) => OccurrenceListing::Full,
+            (false, false) => OccurrenceListing::Partial,
+            (false, true) => OccurrenceListing::Full,
         }
     }
 }
@@ -152,9 +160,11 @@ fn read_occurrence(
         reader.reject("occurrence_id");
         return None;
     };
+    let start = reader.read("start_time", entry.start_time, |raw| lenient::date_time(raw, zone));
     Some(ListedOccurrence {
         id,
-        start: reader.read("start_time", entry.start_time, |raw| lenient::date_time(raw, zone)),
+        start,
+        has_bad_start: entry.start_time.is_some() && start.is_none(),
         end: reader.read("duration", entry.duration, lenient::duration_minutes),
         deleted: reader.read("status", entry.status, |raw| match &*lenient::string(raw)? {
             "deleted" => Some(true),

@@ -2,7 +2,9 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::event::webinar::OCCURRENCES_MAX;
-use crate::event::{Change, EndTime, Millis, OccurrenceListing, RunPhase, Shape};
+use crate::event::{
+    Change, EndTime, Millis, OccurrenceChange, OccurrenceListing, RunPhase, Shape, WebinarFields,
+};
 
 mod api;
 mod fixtures;
@@ -120,6 +122,24 @@ fn update_with_a_torn_list_cancels_nothing_of_the_old_one() {
     };
     assert_eq!(named(json!([{ "occurrence_id": "o1" }])), ["o1", "o2"]);
     assert_eq!(named(json!([{ "occurrence_id": "o1" }, { "occurrence_id": [] }])), ["o1"]);
+    let unreadable = json!([{ "occurrence_id": "o1", "start_time": "soon" }]);
+    assert_eq!(named(unreadable), ["o1"]);
+}
+
+/// M24, M27: a series that becomes one event names the dates that it had; its shape cancels them.
+#[test]
+fn update_that_makes_one_event_of_a_series_names_what_it_had() {
+    let old = json!({ "occurrences": [{ "occurrence_id": "o1" }, { "occurrence_id": "o2" }] });
+    for kind in [5, 6] {
+        let object = json!({ "id": 1, "type": kind });
+        let change =
+            change("webinar.updated", json!({ "object": object, "old_object": old.clone() }));
+        let named: Vec<&str> =
+            change.occurrences.iter().map(|occurrence| occurrence.id.as_str()).collect();
+        assert_eq!((named, change.listing), (vec!["o1", "o2"], OccurrenceListing::Partial));
+        let said = |own: &OccurrenceChange| own.fields != WebinarFields::default();
+        assert!(!change.occurrences.iter().any(said));
+    }
 }
 
 /// M24: a full list leaves out only what is known; the old list names what HubSpot may hold from before.
@@ -421,6 +441,21 @@ fn listing_of_each_body_is_full_partial_or_unknown() {
         (json!({ "object": { "id": 1, "start_time": start } }), OccurrenceListing::Partial),
     ] {
         assert_eq!(updated(payload.clone()), expected, "{payload}");
+    }
+}
+
+/// M24: an entry with a start that cannot be read may be any occurrence.
+#[test]
+fn list_with_an_unreadable_start_is_partial() {
+    let listing = |start: Value| {
+        let list = json!([{ "occurrence_id": "1", "start_time": start }]);
+        let object = json!({ "id": 1, "type": 9, "occurrences": list });
+        changed("webinar.created", json!({ "object": object })).0.listing
+    };
+    assert_eq!(listing(json!("2026-10-01T15:00:00Z")), OccurrenceListing::Full);
+    assert_eq!(listing(json!(null)), OccurrenceListing::Full, "it says nothing of its start");
+    for unreadable in [json!("soon"), json!(5), json!("2026-10-01T25:00:00Z")] {
+        assert_eq!(listing(unreadable), OccurrenceListing::Partial);
     }
 }
 

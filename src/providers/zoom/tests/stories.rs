@@ -378,3 +378,21 @@ fn answer_cancels_missing_occurrences_only_if_its_list_is_complete() {
     assert_eq!(off_after(&[("1", there)]), off(&[]));
     assert_eq!(off_after(&[]), off(&[]));
 }
+
+/// M24: an entry with a start that cannot be read may be any occurrence.
+#[test]
+fn answer_with_an_unreadable_start_leaves_nobody_out() {
+    let listing = |start: &str| {
+        let entry = |id: &str, start: &str| json!({ "occurrence_id": id, "start_time": start });
+        let list = [entry("1", "2026-10-02T15:00:00Z"), entry("2", start)];
+        let answer = json!({ "id": 1, "type": 9, "topic": "a", "occurrences": list });
+        let body = fetched(2, &answer, &json!(null));
+        let fetched = FetchedAnswers::parse(&body).expect("answers");
+        let PayloadContent::Changes { changes, .. } = ZOOM.read_fetched(&fetched).content else {
+            panic!("the answer is unmappable");
+        };
+        changes[0].listing
+    };
+    assert_eq!(listing("2026-10-09T15:00:00Z"), OccurrenceListing::Observed);
+    assert_eq!(listing("soon"), OccurrenceListing::Partial);
+}
