@@ -174,7 +174,7 @@ impl Registers {
     }
 
     /// Whether no field was ever written.
-    pub(super) fn is_empty(&self) -> bool {
+    pub(in crate::event) fn is_empty(&self) -> bool {
         *self == Self::default()
     }
 }

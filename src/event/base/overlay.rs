@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 
 use super::{Base, BaseFields, BasePosition, EventBases};
 use crate::event::change::{EndTime, Shape};
+use crate::event::fold::lacks_occurrences;
 use crate::event::history::Horizon;
 use crate::event::id::{ExternalEventId, ReceiptId, WebinarId};
 use crate::event::policy::RecurringMode;
@@ -26,11 +27,18 @@ pub fn overlay<'a>(
     recurring: RecurringMode,
     bases: &EventBases,
 ) -> Cow<'a, Webinar> {
-    if bases.known.values().all(|state| state.base().is_none()) {
+    let whole_event = ExternalEventId::for_webinar(id);
+    // HubSpot holds the event of the whole, or may hold it: then occurrences take its place.
+    let of_whole = bases.known.get(whole_event.as_str());
+    let was_whole = recurring == RecurringMode::Occurrence
+        && of_whole.is_some_and(|state| state.is_unread() || state.base().is_some());
+    let has_bases = bases.known.values().any(|state| state.base().is_some());
+    if !has_bases && (webinar.was_whole || !was_whole) {
         return Cow::Borrowed(webinar);
     }
     let mut overlaid = webinar.clone();
-    if let Some(base) = base_of(bases, &ExternalEventId::for_webinar(id)) {
+    overlaid.was_whole |= was_whole;
+    if let Some(base) = base_of(bases, &whole_event) {
         write_whole(&mut overlaid, webinar, recurring, base);
     }
     // An occurrence takes place, so the webinar is a series.
@@ -91,7 +99,9 @@ fn write_whole(overlaid: &mut Webinar, webinar: &Webinar, recurring: RecurringMo
         change_shape(overlaid, position, &[Shape::Timeless], Shape::Single);
     }
     // It takes place, so the occurrences have not taken its place.
-    if is_live_over_copy(base) && recurring == RecurringMode::Occurrence {
+    let stands_for_occurrences = overlaid.was_whole && lacks_occurrences(overlaid);
+    let are_occurrences_events = recurring == RecurringMode::Occurrence;
+    if is_live_over_copy(base) && are_occurrences_events && !stands_for_occurrences {
         change_shape(overlaid, position, &[Shape::Series], Shape::Single);
     }
     let times = match overlaid.shape.as_ref().map(|shape| shape.value) {
@@ -100,28 +110,24 @@ fn write_whole(overlaid: &mut Webinar, webinar: &Webinar, recurring: RecurringMo
     };
     let is_series = overlaid.shape.as_ref().is_some_and(|shape| shape.value == Shape::Series);
     let others = Others::of_runs(webinar, position);
-    match (is_series, recurring) {
-        // The event of a whole that is a series now holds nothing of its occurrences.
-        (true, RecurringMode::Occurrence) => {
-            let mut own = overlaid.whole.clone();
-            Writer { position, own: &mut own, others, times }.write(base);
-            overlaid.replaced = Some(Box::new(own));
-            return;
-        }
-        (true, RecurringMode::Series) => {
-            let mut lists = list_stamps(webinar);
-            lists.extend(webinar.occurrences.values().flat_map(cancellation_stamps));
-            let others = Others { lists, ..others };
-            let own = &mut overlaid.whole;
-            Writer { position, own, others, times: Times::OfOccurrences }.write(base);
-            return;
-        }
-        (false, RecurringMode::Occurrence | RecurringMode::Series) => {}
+    // The event of the whole as it was before it became a series: it holds nothing of its occurrences.
+    if is_series && (are_occurrences_events || stands_for_occurrences) {
+        let mut own = overlaid.whole.clone();
+        Writer { position, own: &mut own, others, times }.write(base);
+        overlaid.replaced = Some(Box::new(own));
+        return;
+    }
+    if is_series {
+        let mut lists = list_stamps(webinar);
+        lists.extend(webinar.occurrences.values().flat_map(cancellation_stamps));
+        let others = Others { lists, ..others };
+        let own = &mut overlaid.whole;
+        Writer { position, own, others, times: Times::OfOccurrences }.write(base);
+        return;
     }
     // HubSpot holds the id, so it is a single event.
     if overlaid.shape.is_none() {
         overlaid.shape = Some(register(Shape::Single, EARLIEST));
-        overlaid.was_whole = true;
     }
     // The sessions of a program.
     let sessions = webinar.occurrences.values().flat_map(completion_stamps).collect();

@@ -24,12 +24,13 @@ pub struct FoldedEvent {
     pub id: ExternalEventId,
     /// Input for HubSpot, or the reasons for sending none.
     pub content: Result<EventInput, Vec<Gap>>,
-    /// Faults of an input that is sent all the same: [`Gap::PropertyFailed`].
+    /// Gaps of an input that is sent all the same: [`Gap::PropertyFailed`], and [`Gap::Occurrences`] where the event stands
+    /// for occurrences that are not known, or there may be others than those that are.
     pub warnings: Vec<Gap>,
     /// Title, if known; incomplete events are shown with it.
     pub name: Option<String>,
-    /// Of an event that the filter refuses and HubSpot was read to hold otherwise: what HubSpot holds, with the flags
-    /// that follow.
+    /// Of an event that the filter refuses, or that is cancelled while its occurrences are unknown, and that HubSpot was
+    /// read to hold otherwise: what HubSpot holds, with the flags that follow.
     pub held_input: Option<EventInput>,
     /// Start, if known.
     pub start: Option<Millis>,

@@ -27,13 +27,13 @@ use ending::{
 pub use field_origin::FieldOrigin;
 pub use folded::{EventFlags, FoldedEvent};
 pub use held_event::{HeldEvent, HeldEvents};
-pub(super) use resolve::occurrence_cancelled_since;
 use resolve::{
-    Candidate, Resolved, are_times_known, latest, nearest_occurrence, newest_valid_end,
-    public_runs, resolve_occurrence, resolve_occurrence_cancelled, resolve_whole,
-    resolve_whole_cancelled,
+    Candidate, Resolved, are_times_known, former_shape, latest, may_have_more_occurrences,
+    nearest_occurrence, newest_valid_end, public_runs, resolve_occurrence,
+    resolve_occurrence_cancelled, resolve_whole, resolve_whole_cancelled,
 };
-use view::EventView;
+pub(super) use resolve::{lacks_occurrences, occurrence_cancelled_since};
+use view::{EventView, OccurrenceKnowledge};
 
 /// The time at which no completion timer has run out: for a clock that is doubted.
 pub const NO_TIMERS: Millis = Millis::new(i64::MIN);
@@ -82,6 +82,11 @@ pub fn fold_lazily<'a>(
     steps: &'a mut StepBudget,
 ) -> impl Iterator<Item = FoldedEvent> + use<'a> {
     let mut views = build_views(webinar, id, policy.recurring);
+    if policy.recurring == RecurringMode::Occurrence && may_have_more_occurrences(webinar, bases) {
+        for view in views.iter_mut().filter(|v| v.occurrences == OccurrenceKnowledge::Known) {
+            view.occurrences = OccurrenceKnowledge::Some;
+        }
+    }
     views.sort_by(|a, b| a.id.cmp(&b.id));
     views.into_iter().map(move |view| view.finish(webinar, bases, account, policy, now, steps))
 }
@@ -101,11 +106,14 @@ pub fn field_origins(
     view.map(|view| view.field_origins(&webinar.origins, policy, now)).unwrap_or_default()
 }
 
-/// Whether only the platform knows if and when the webinar takes place: its API did not have it and something is reported
-/// of it, or its last run ended before the start.
+/// Whether only the platform knows if and when the webinar takes place.
+///
+/// Its API did not have it and something is reported of it, its last run ended before the start, or no occurrence of the
+/// series is known.
 #[must_use]
 pub fn is_uncertain(webinar: &Webinar) -> bool {
-    webinar.whole.absent.as_ref().is_some_and(|absent| absent.value) || ended_early(webinar)
+    let is_absent = webinar.whole.absent.as_ref().is_some_and(|absent| absent.value);
+    is_absent || ended_early(webinar) || lacks_occurrences(webinar)
 }
 
 /// Whether the last run ended before the start that it belongs to, or belongs to no occurrence: it was a rehearsal, or the
@@ -133,35 +141,47 @@ fn build_views<'a>(
 ) -> Vec<EventView<'a>> {
     let shape = webinar.shape.as_ref().map(|shape| shape.value);
     let mut views = Vec::new();
+    let has_parts = matches!(shape, Some(Shape::Series | Shape::Single | Shape::Timeless));
+    if has_parts && recurring == RecurringMode::Occurrence {
+        views.extend(occurrence_views(webinar, id));
+    }
+    let lacks_occurrences = lacks_occurrences(webinar);
     match (shape, recurring) {
+        // The event of the webinar as it was stands for the occurrences until one is known.
+        (Some(Shape::Series), _) if lacks_occurrences && webinar.was_whole => {
+            views.push(former_view(webinar, id, OccurrenceKnowledge::StoodFor));
+        }
         (Some(Shape::Series), RecurringMode::Series) => views.push(series_view(webinar, id)),
+        (Some(Shape::Series), RecurringMode::Occurrence) if webinar.was_whole => {
+            views.push(whole_view(webinar, id, shape));
+        }
         (Some(Shape::Series), RecurringMode::Occurrence) => {
-            views.extend(occurrence_views(webinar, id));
-            if webinar.was_whole {
-                views.push(whole_view(webinar, id, true));
-            } else if views.is_empty() && !webinar.has_frozen {
-                views
-                    .push(EventView { occurrences_known: false, ..whole_view(webinar, id, false) });
+            if views.is_empty() && lacks_occurrences {
+                views.push(former_view(webinar, id, OccurrenceKnowledge::Unknown));
             }
         }
-        (None | Some(Shape::Program { .. }), _)
-        | (Some(Shape::Single | Shape::Timeless), RecurringMode::Series) => {
-            views.push(whole_view(webinar, id, false));
-        }
-        (Some(Shape::Single | Shape::Timeless), RecurringMode::Occurrence) => {
-            views.push(whole_view(webinar, id, false));
-            views.extend(occurrence_views(webinar, id));
+        (None | Some(Shape::Single | Shape::Timeless | Shape::Program { .. }), _) => {
+            views.push(whole_view(webinar, id, shape));
         }
     }
     views
 }
 
-/// The event of the whole webinar. If its occurrences have `superseded` it, it is cancelled since the webinar is a
-/// series.
-fn whole_view<'a>(webinar: &'a Webinar, id: &WebinarId, superseded: bool) -> EventView<'a> {
-    let replaced = webinar.replaced.as_deref().filter(|_| superseded);
+/// The event of a series of which no occurrence is known, as it was before it became a series.
+fn former_view<'a>(
+    webinar: &'a Webinar,
+    id: &WebinarId,
+    occurrences: OccurrenceKnowledge,
+) -> EventView<'a> {
+    EventView { occurrences, ..whole_view(webinar, id, Some(former_shape(webinar))) }
+}
+
+/// The event of the whole webinar in that shape. That of a series is superseded by its occurrences: it is cancelled since
+/// the webinar is a series.
+fn whole_view<'a>(webinar: &'a Webinar, id: &WebinarId, shape: Option<Shape>) -> EventView<'a> {
+    let superseded = shape == Some(Shape::Series);
+    let replaced = webinar.replaced.as_deref();
     let whole = replaced.unwrap_or(&webinar.whole);
-    let shape = webinar.shape.as_ref().map(|shape| shape.value);
     let present = PresentStart::from_registers(webinar, whole);
     let present = present.filter(|_| shape != Some(Shape::Timeless));
     let runs = match shape {
@@ -298,7 +318,11 @@ fn series_view<'a>(webinar: &'a Webinar, id: &WebinarId) -> EventView<'a> {
         start: live.iter().filter_map(|view| view.start).min_by_key(|start| start.value),
         end: live.iter().filter_map(|view| view.end).max_by_key(|end| end.value),
         times_known: live.iter().all(|view| view.times_known),
-        occurrences_known: !all.is_empty(),
+        occurrences: if all.is_empty() {
+            OccurrenceKnowledge::Unknown
+        } else {
+            OccurrenceKnowledge::Known
+        },
         ..EventView::from_registers(ExternalEventId::for_webinar(id), None, &webinar.whole)
     }
 }

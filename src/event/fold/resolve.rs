@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::event::base::HELD;
+use crate::event::base::{BasePosition, BaseState, EventBases, HELD};
 use crate::event::change::{EndTime, RunPhase, Shape};
 use crate::event::history::History;
 use crate::event::id::{OccurrenceId, ReceiptId};
@@ -188,6 +188,39 @@ fn series_history(
 ) -> impl DoubleEndedIterator<Item = Resolved<bool>> {
     let all = writes(&webinar.earlier_shapes, webinar.shape.as_ref());
     all.map(resolve_whole).map(move |shape| shape.with((*shape.value == Shape::Series) == series))
+}
+
+/// Whether the webinar is a series of which no occurrence is known: of none more than the id was ever reported.
+pub(in crate::event) fn lacks_occurrences(webinar: &Webinar) -> bool {
+    let is_series = webinar.shape.as_ref().is_some_and(|shape| shape.value == Shape::Series);
+    is_series && !webinar.has_frozen && webinar.occurrences.values().all(Registers::is_empty)
+}
+
+/// Whether a series may have occurrences that are not known: it was deleted since a copy of the ledger was put back, and no
+/// list came since then. HubSpot may hold such as were added after the copy was made.
+pub(super) fn may_have_more_occurrences(webinar: &Webinar, bases: &EventBases) -> bool {
+    let BaseState::Unread { position: BasePosition::AboveReceipt(last), .. } = bases.of_new_event
+    else {
+        return false;
+    };
+    let is_series = webinar.shape.as_ref().is_some_and(|shape| shape.value == Shape::Series);
+    let Some(off) = webinar.whole.cancelled.as_ref().filter(|off| off.value && is_series) else {
+        return false;
+    };
+    let full = webinar.full_list.as_ref().map(|list| list.stamp);
+    let observed = webinar.observed_list.as_ref().map(|list| list.stamp);
+    let is_listed_since = [full, observed].into_iter().flatten().any(|list| list.seq > last);
+    let names_its_occurrences = webinar
+        .occurrences
+        .values()
+        .any(|own| own.start.as_ref().is_some_and(|start| start.receipt == off.receipt));
+    off.stamp.seq > last && !is_listed_since && !names_its_occurrences
+}
+
+/// The shape of a series before it became one.
+pub(super) fn former_shape(webinar: &Webinar) -> Shape {
+    let mut shapes = webinar.earlier_shapes.iter().rev().map(|shape| shape.value);
+    shapes.find(|shape| *shape != Shape::Series).unwrap_or(Shape::Single)
 }
 
 /// An occurrence, and whether it is cancelled.

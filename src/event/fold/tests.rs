@@ -3,6 +3,7 @@
 mod computed;
 mod edges;
 mod over_time;
+mod unknown_occurrences;
 
 use std::time::Duration;
 
@@ -85,6 +86,14 @@ impl TestWebinar {
         });
         webinar.state.was_whole = false;
         webinar
+    }
+
+    /// Becomes a series with the occurrence `a`.
+    fn become_series(&mut self, when: i64) {
+        self.report(when, |change| {
+            change.shape = Some(Shape::Series);
+            change.occurrences = vec![occurrence("a", at(0))];
+        });
     }
 
     fn report(&mut self, when: i64, edit: impl FnOnce(&mut Change)) {
@@ -322,7 +331,7 @@ fn cancellation_in_time_stays_when_it_is_repeated_after_the_end() {
     );
 
     let mut webinar = TestWebinar::single();
-    webinar.report(-DAY, |change| change.shape = Some(Shape::Series));
+    webinar.become_series(-DAY);
     webinar.report(29 * DAY, |change| change.shape = Some(Shape::Series));
     assert_eq!(webinar.cancelled(), ["7"], "it became a series in time");
 }

@@ -42,8 +42,18 @@ pub(super) struct EventView<'a> {
     /// Whether it has begun, and nobody reported that it ended.
     pub(super) has_begun: bool,
     pub(super) times_known: bool,
-    /// Whether any occurrence of a series is known.
-    pub(super) occurrences_known: bool,
+    pub(super) occurrences: OccurrenceKnowledge,
+}
+
+/// Which occurrences of a series are known. Of a webinar that is none, nothing is unknown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum OccurrenceKnowledge {
+    Known,
+    /// Some are known, and there may be others.
+    Some,
+    Unknown,
+    /// None is known. The event stands for them where HubSpot holds it from before the webinar was a series.
+    StoodFor,
 }
 
 /// A resolved text; an empty one removes the field.
@@ -79,7 +89,7 @@ impl<'a> EventView<'a> {
             completed: None,
             has_begun: false,
             times_known: true,
-            occurrences_known: true,
+            occurrences: OccurrenceKnowledge::Known,
         }
     }
 
@@ -103,6 +113,15 @@ impl<'a> EventView<'a> {
     fn is_link_removed(&self, position: BasePosition) -> bool {
         let mut links = [self.registration_url, self.join_url].into_iter().flatten();
         links.any(|link| link.value.is_empty() && !position.beats(&link.stamp))
+    }
+
+    /// Whether nothing is sent until an occurrence is known.
+    fn waits_for_occurrences(&self, held: Option<&HeldEvent>) -> bool {
+        match self.occurrences {
+            OccurrenceKnowledge::Known | OccurrenceKnowledge::Some => false,
+            OccurrenceKnowledge::Unknown => true,
+            OccurrenceKnowledge::StoodFor => !held.is_some_and(|held| held.is_confirmed),
+        }
     }
 
     /// Whether the event is sent with the times that are known, although they may have changed: HubSpot holds it, or it
@@ -247,9 +266,8 @@ impl<'a> EventView<'a> {
             webinar.shape.is_none().then_some(Gap::Shape),
             name.is_none().then_some(Gap::Name),
             organizer.is_none().then_some(Gap::Organizer),
-            (!self.occurrences_known).then_some(Gap::Occurrences),
-            (self.occurrences_known && !self.times_known && !self.can_do_without_times(held))
-                .then_some(Gap::Times),
+            self.waits_for_occurrences(held).then_some(Gap::Occurrences),
+            (!self.times_known && !self.can_do_without_times(held)).then_some(Gap::Times),
         ]
         .into_iter()
         .flatten()
@@ -276,21 +294,24 @@ impl<'a> EventView<'a> {
             }
             _ => Err(gaps),
         };
-        let (content, remarks) = match content {
-            Ok((input, remarks)) => (Ok(input), remarks),
+        let lacks_occurrences = self.occurrences != OccurrenceKnowledge::Known;
+        let (content, warnings) = match content {
+            Ok((input, remarks)) => {
+                let gap = lacks_occurrences.then_some(Gap::Occurrences);
+                (Ok(input), gap.into_iter().chain(remarks).collect())
+            }
             Err(gaps) => (Err(gaps), Vec::new()),
         };
-        // What `only` refuses stays as HubSpot had it, but for its flags.
         let held_input = base
-            .filter(|_| matches!(content.as_ref().map_err(Vec::as_slice), Err([Gap::Filtered])))
-            .and_then(|base| base.with_flags(account, &self.id, flags));
+            .zip(sendable_flags(&content, flags, base))
+            .and_then(|(base, flags)| base.with_flags(account, &self.id, flags));
         // A value that the source sets now is no longer one that HubSpot held.
         let remaining_base =
             base.filter(|_| content.is_ok()).and_then(|base| base.without_configured(policy));
         FoldedEvent {
             id: self.id,
             content,
-            warnings: remarks,
+            warnings,
             held_input,
             name,
             start,
@@ -301,6 +322,22 @@ impl<'a> EventView<'a> {
             flags,
             remaining_base: remaining_base.map(Box::new),
         }
+    }
+}
+
+/// The flags that are sent of an event although its input is not, where HubSpot held this base of it: `only` refuses the
+/// event, or its occurrences are unknown, which a cancellation of the whole does not need.
+fn sendable_flags<T>(
+    content: &Result<T, Vec<Gap>>,
+    flags: EventFlags,
+    base: Option<&BaseFields>,
+) -> Option<EventFlags> {
+    match content.as_ref().map_err(Vec::as_slice) {
+        Err([Gap::Filtered]) => Some(flags),
+        Err([Gap::Occurrences]) if flags.cancelled => {
+            base.map(|base| EventFlags { completed: base.completed, ..flags })
+        }
+        Ok(_) | Err(_) => None,
     }
 }
 

@@ -6,12 +6,12 @@ use serde_json::{Value, json};
 use webinar_bridge::clock::{Clock as _, SystemClock};
 use webinar_bridge::sandbox::emulator::{EmulatorOperation, UpsertInput};
 
-use super::{FAST, generous};
+use super::{FAST, cancelled, generous, states};
 use crate::harness::eventually_within;
 use crate::harness::http::{request, scrape};
 use crate::harness::process::Setting;
 use crate::harness::zoom::{
-    ACCOUNT, Zoom, ago, created, payload, planned, updated, webhook, webinar, with,
+    ACCOUNT, Zoom, ago, created, occurrence, payload, planned, updated, webhook, webinar, with,
 };
 
 fn now() -> i64 {
@@ -219,4 +219,101 @@ async fn dates_that_an_update_replaced_are_cancelled_although_nobody_knew_them()
         );
         assert_eq!(setting.held().len(), 3);
     }
+}
+
+/// M24, M27: HubSpot holds dates that this ledger does not know, and the series becomes one event.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn dates_of_a_series_that_becomes_one_event_are_cancelled_although_nobody_knew_them() {
+    for kind in [5, 6] {
+        let setting = Setting::with(generous(), FAST, "");
+        for id in ["1-500", "1-501"] {
+            setting.hubspot.emulator().hold(SystemClock.now(), held(id, json!({})));
+        }
+        let bridge = setting.start();
+        let old = ["500", "501"].map(|id| json!({ "occurrence_id": id }));
+        let old = json!({ "old_object": { "id": 1, "type": 9, "occurrences": old } });
+        let changed = json!({
+            "topic": "Calm releases", "type": kind, "start_time": planned(10).to_string(), "duration": 90,
+        });
+        Zoom::to(&bridge).story([payload(updated(1, changed, now()), old)]).await;
+        bridge.settled().await;
+        assert_eq!(
+            cancelled(&setting),
+            states(&[("1", false), ("1-500", true), ("1-501", true)]),
+            "type {kind}"
+        );
+    }
+}
+
+/// The list of a webinar that is a series of two dates now.
+fn became_series(at: i64) -> Value {
+    let list: Vec<Value> = (1..=2).map(|nth| occurrence(nth, nth * 24 * 60)).collect();
+    let changed = json!({
+        "topic": "Calm releases", "type": 9, "start_time": planned(24 * 60).to_string(), "duration": 30,
+        "recurrence": { "type": 1, "end_times": 2 }, "occurrences": list,
+    });
+    payload(updated(1, changed, at), json!({ "scope": "all" }))
+}
+
+/// M20, M27: the ledger knows the single event only from HubSpot. Whether it was read before the list came or after, the
+/// dates take its place.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn event_that_only_hubspot_knew_is_cancelled_once_the_webinar_is_a_series() {
+    for is_read_before in [true, false] {
+        let setting = Setting::with(generous(), FAST, "");
+        setting.hubspot.emulator().hold(SystemClock.now(), held("1", json!({})));
+        let bridge = setting.start();
+        let zoom = Zoom::to(&bridge);
+        zoom.story([updated(1, json!({ "agenda": "How we release now." }), now())]).await;
+        if is_read_before {
+            bridge.settled().await;
+            assert_eq!(cancelled(&setting), states(&[("1", false)]));
+        }
+        zoom.story([became_series(now() + 1_000)]).await;
+        bridge.settled().await;
+        assert_eq!(
+            cancelled(&setting),
+            states(&[("1", true), ("1-o1", false), ("1-o2", false)]),
+            "{is_read_before}"
+        );
+    }
+}
+
+/// M27: as above, where the first that this ledger hears is a change of the recurrence without a list.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn event_that_only_hubspot_knew_stays_until_a_date_is_known() {
+    let setting = Setting::with(generous(), FAST, "");
+    setting.hubspot.emulator().hold(SystemClock.now(), held("1", json!({})));
+    let bridge = setting.start();
+    let zoom = Zoom::to(&bridge);
+    let changed = json!({ "topic": "Calmer releases", "type": 9, "recurrence": { "type": 1 } });
+    zoom.story([updated(1, changed, now())]).await;
+    bridge.settled().await;
+    assert_eq!(setting.event("1").input, held("1", json!({ "eventName": "Calmer releases" })));
+    zoom.story([became_series(now() + 1_000)]).await;
+    bridge.settled().await;
+    assert_eq!(cancelled(&setting), states(&[("1", true), ("1-o1", false), ("1-o2", false)]));
+}
+
+/// M21, M27: HubSpot never held a single event, so none is made to be cancelled.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn series_of_which_hubspot_held_no_single_event_gets_none() {
+    let setting = Setting::with(generous(), FAST, "");
+    let bridge = setting.start();
+    let zoom = Zoom::to(&bridge);
+    let changed = json!({ "topic": "Calmer releases", "type": 9, "recurrence": { "type": 1 } });
+    zoom.story([updated(1, changed, now()), became_series(now() + 1_000)]).await;
+    bridge.settled().await;
+    assert_eq!(cancelled(&setting), states(&[("1-o1", false), ("1-o2", false)]));
+}
+
+/// M25: with `recurring = "series"` the event of a series is known by its id, whatever its dates are.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn deleted_series_that_is_one_event_is_cancelled_although_its_dates_are_unknown() {
+    let setting = Setting::with(generous(), FAST, "recurring = \"series\"");
+    setting.hubspot.emulator().hold(SystemClock.now(), held("1", json!({})));
+    let bridge = setting.start();
+    Zoom::to(&bridge).story([deleted(1, json!({ "type": 9, "duration": 5 }))]).await;
+    bridge.settled().await;
+    assert_eq!(setting.event("1").input, held("1", json!({ "eventCancelled": true })));
 }

@@ -1,24 +1,16 @@
 //! Filters (`only`) and computed properties (`custom_properties`).
 
-use serde_json::{Value, json};
+use serde_json::json;
 
+use super::state_and_gaps;
 use crate::harness::eventually;
 use crate::harness::http::{request, scrape};
-use crate::harness::process::{Bridge, Setting};
+use crate::harness::process::Setting;
 use crate::harness::zoom::{
     ACCOUNT, Zoom, ago, at, created, renamed, updated, webhook, webinar, with,
 };
 
 const NOT_INTERNAL: &str = "only = '!event.name.startsWith(\"Internal\")'";
-
-/// The state and the gaps of an event as the API shows them.
-async fn state_and_gaps(bridge: &Bridge, id: &str) -> (Value, Value) {
-    let line = format!("GET /api/v1/events/main/{ACCOUNT}/{id}");
-    let answer = request(&bridge.ops, &line, &[], b"").await.expect("an answer");
-    assert_eq!(answer.status, 200, "{}", String::from_utf8_lossy(&answer.body));
-    let event = answer.json();
-    (event["state"].clone(), event["gaps"].clone())
-}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn filtered_webinar_is_sent_once_the_filter_accepts_it() {

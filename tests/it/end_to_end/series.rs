@@ -3,9 +3,10 @@
 use serde_json::{Value, json};
 use webinar_bridge::event::Millis;
 
+use super::{cancelled, state_and_gaps, states};
 use crate::harness::process::{Bridge, Setting};
 use crate::harness::zoom::{
-    Zoom, at, occurrence, payload, planned, series, updated, webhook, webinar,
+    Zoom, at, created, occurrence, payload, planned, renamed, series, updated, webhook, webinar,
 };
 
 const DAY: i64 = 24 * 60;
@@ -26,15 +27,6 @@ fn times(setting: &Setting, id: &str) -> (Option<Millis>, Option<Millis>) {
 
 fn half_hour(minutes: i64) -> (Option<Millis>, Option<Millis>) {
     (Some(planned(minutes)), Some(planned(minutes + 30)))
-}
-
-/// All events in HubSpot, and whether each is cancelled.
-fn cancelled(setting: &Setting) -> Vec<(String, bool)> {
-    setting.held().into_iter().map(|(id, event)| (id, event.input.event_cancelled)).collect()
-}
-
-fn states(states: &[(&str, bool)]) -> Vec<(String, bool)> {
-    states.iter().map(|(id, cancelled)| ((*id).to_owned(), *cancelled)).collect()
 }
 
 fn with_scope_all(body: Value) -> Value {
@@ -144,4 +136,82 @@ async fn series_changed_to_single_webinar_keeps_one_upcoming_event() {
         cancelled(&setting),
         states(&[("9", true), ("9-o1", false), ("9-o2", false), ("9-o3", false)])
     );
+}
+
+/// A webinar that became a series, of which no date is known: a change of the recurrence without a list.
+async fn start_with_series_without_dates(more: &str) -> (Setting, Bridge, Zoom) {
+    let setting = Setting::new(more);
+    let bridge = setting.start();
+    let zoom = Zoom::to(&bridge);
+    zoom.story([created(9, "Onboarding", at(0))]).await;
+    bridge.settled().await;
+    let changed = json!({ "type": 9, "recurrence": { "type": 1, "end_times": 3 } });
+    zoom.story([with_scope_all(updated(9, changed, at(10)))]).await;
+    bridge.settled().await;
+    (setting, bridge, zoom)
+}
+
+/// M27: the single event stays, and follows the webinar, until a date takes its place.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn webinar_that_became_a_series_stays_one_event_until_a_date_is_known() {
+    let (setting, bridge, zoom) = start_with_series_without_dates("").await;
+    let gap = (json!("delivered"), json!(["occurrences"]));
+    assert_eq!(cancelled(&setting), states(&[("9", false)]));
+    assert_eq!(times(&setting, "9"), (Some(planned(0)), Some(planned(60))));
+    assert_eq!(state_and_gaps(&bridge, "9").await, gap);
+    zoom.story([renamed(9, "Onboarding, again", at(20))]).await;
+    bridge.settled().await;
+    assert_eq!(setting.event("9").input.event_name, "Onboarding, again");
+    assert_eq!(state_and_gaps(&bridge, "9").await, gap);
+    zoom.story([with_scope_all(webhook("webinar.updated", at(30), series(9, "Onboarding")))]).await;
+    bridge.settled().await;
+    assert_eq!(
+        cancelled(&setting),
+        states(&[("9", true), ("9-o1", false), ("9-o2", false), ("9-o3", false)])
+    );
+    assert_eq!(state_and_gaps(&bridge, "9").await, (json!("delivered"), json!([])));
+}
+
+/// M25, M27: what is reported of the whole reaches the one event that HubSpot holds of it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn webinar_that_became_a_series_without_dates_can_be_called_off() {
+    for more in ["", "recurring = \"series\""] {
+        let (setting, bridge, zoom) = start_with_series_without_dates(more).await;
+        let object = json!({ "id": 9, "type": 9 });
+        let off =
+            payload(webhook("webinar.deleted", at(20), object), json!({ "operation": "all" }));
+        zoom.story([off]).await;
+        bridge.settled().await;
+        assert_eq!(cancelled(&setting), states(&[("9", true)]), "{more}");
+    }
+}
+
+/// M27: dates that are known take the place of the single event, also where all of them are cancelled.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn cancelled_dates_are_known_dates() {
+    let (setting, bridge, zoom) = start_with_series_without_dates("").await;
+    let mut all = series(9, "Onboarding");
+    for own in all["occurrences"].as_array_mut().expect("a list") {
+        own["status"] = "deleted".into();
+    }
+    zoom.story([with_scope_all(webhook("webinar.updated", at(20), all))]).await;
+    bridge.settled().await;
+    let off = ["9", "9-o1", "9-o2", "9-o3"].map(|id| (id, true));
+    assert_eq!(cancelled(&setting), states(&off));
+}
+
+/// M24: an entry that cannot be read may be any of the dates that the list does not name.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn list_with_an_unreadable_entry_cancels_nothing() {
+    let (setting, bridge, zoom) = start_with_series("").await;
+    let changed = json!({
+        "occurrences": [occurrence(1, 0), { "occurrence_id": "o4", "start_time": "soon" }],
+        "recurrence": { "type": 1, "end_times": 2 },
+    });
+    let old: Vec<Value> = (0..3).map(|day| occurrence(day + 1, day * DAY)).collect();
+    let update =
+        payload(updated(9, changed, at(10)), json!({ "old_object": { "occurrences": old } }));
+    zoom.story([with_scope_all(update)]).await;
+    bridge.settled().await;
+    assert_eq!(cancelled(&setting), states(&[("9-o1", false), ("9-o2", false), ("9-o3", false)]));
 }

@@ -217,7 +217,16 @@ struct Facts {
     start: Option<Millis>,
     end: Option<Millis>,
     /// What is not known of it.
-    unknown: Option<Gap>,
+    unknown: Option<Unknown>,
+}
+
+/// What is not known of an event.
+#[derive(Clone, Copy)]
+enum Unknown {
+    Times,
+    Parts,
+    /// The parts of a series. The event stands for them where HubSpot holds it from before the webinar was one (M27).
+    PartsStoodFor,
 }
 
 /// The events of a webinar of that shape (M27).
@@ -231,18 +240,22 @@ fn facts(said: &Said<'_>, id: &str, recurring: RecurringMode) -> Vec<Facts> {
         of_occurrence(concerning.as_ref().unwrap_or(said), id, part)
     };
     let parts = || said.occurrences().into_iter().map(part);
+    // Until a part is known, the webinar stays the event that it was; what HubSpot does not hold of it waits.
+    let lacks_parts = is_series && !said.occurrences().into_iter().any(|id| said.is_described(id));
+    let as_before =
+        |unknown| Facts { unknown: Some(unknown), ..of_whole(&said.before_series(), id, false) };
     let mut facts = Vec::new();
-    if is_series && recurring == RecurringMode::Series {
-        facts.push(of_all(said, id, parts().collect()));
-        return facts;
-    }
     if has_parts && recurring == RecurringMode::Occurrence {
         facts.extend(parts());
     }
-    if !is_series || was_single {
+    if lacks_parts && was_single {
+        facts.push(as_before(Unknown::PartsStoodFor));
+    } else if is_series && recurring == RecurringMode::Series {
+        facts.push(of_all(said, id, parts().collect()));
+    } else if !is_series || was_single {
         facts.push(of_whole(said, id, is_series));
     } else if facts.is_empty() {
-        facts.push(Facts { unknown: Some(Gap::Occurrences), ..of_whole(said, id, false) });
+        facts.push(as_before(Unknown::Parts));
     }
     facts
 }
@@ -276,7 +289,7 @@ fn of_occurrence(said: &Said<'_>, series: &str, id: &OccurrenceId) -> Facts {
         has_begun: end.has_begun,
         start: times.start,
         end: end.shown,
-        unknown: (!times.are_known).then_some(Gap::Times),
+        unknown: (!times.are_known).then_some(Unknown::Times),
     }
 }
 
@@ -302,7 +315,7 @@ fn of_all(said: &Said<'_>, id: &str, parts: Vec<Facts>) -> Facts {
         unknown: if are_parts_known {
             live.iter().find_map(|part| part.unknown)
         } else {
-            Some(Gap::Occurrences)
+            Some(Unknown::Parts)
         },
     }
 }
@@ -331,7 +344,12 @@ impl Facts {
         let timer = timer.zip(self.end).map(|(grace, end)| end.plus(grace));
         // What HubSpot holds keeps its times, and what is cancelled needs none that are sure.
         let can_do_without = self.start.is_some() && (is_held || self.is_off);
-        let unknown = self.unknown.filter(|gap| *gap != Gap::Times || !can_do_without);
+        let unknown = match self.unknown {
+            Some(Unknown::Times) if !can_do_without => Some(Gap::Times),
+            Some(Unknown::Parts) => Some(Gap::Occurrences),
+            Some(Unknown::PartsStoodFor) if !is_held => Some(Gap::Occurrences),
+            Some(Unknown::Times | Unknown::PartsStoodFor) | None => None,
+        };
         let gaps: Vec<Gap> = [
             (!makes_event(said, self.start, self.end)).then_some(Gap::FullPicture),
             said.shape().is_none().then_some(Gap::Shape),

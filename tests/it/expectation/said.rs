@@ -38,6 +38,8 @@ pub(super) struct Said<'a> {
     all: Vec<&'a Saying>,
     /// Whether occurrences of long ago are passed by.
     passes_by: bool,
+    /// Whether the webinar is read as it was before it became a series.
+    is_before_series: bool,
 }
 
 /// An occurrence that is over for so long is passed by what does not name it (M26).
@@ -50,7 +52,7 @@ impl<'a> Said<'a> {
         let mut all: Vec<&Saying> = sayings.iter().collect();
         all.sort_by_key(|saying| (saying.place, saying.receipt));
         all.dedup_by_key(|saying| saying.place);
-        Self { all, passes_by }
+        Self { all, passes_by, is_before_series: false }
     }
 
     /// The changes without those that pass the occurrence by, since it was over for thirty days when they came (M26); none
@@ -65,7 +67,8 @@ impl<'a> Said<'a> {
         }
         let mut arrivals = self.all.clone();
         arrivals.sort_by_key(|saying| (saying.received_at, saying.place.seq));
-        let (mut concerns, mut is_frozen) = (Self { all: Vec::new(), passes_by: false }, false);
+        let mut concerns = Self { all: Vec::new(), passes_by: false, is_before_series: false };
+        let mut is_frozen = false;
         for saying in arrivals {
             let change = &saying.change;
             let is_named = own_fields(change, id).is_some();
@@ -112,7 +115,24 @@ impl<'a> Said<'a> {
     }
 
     pub(super) fn shape(&self) -> Option<Shape> {
-        self.statements(|change| change.shape).last().map(|last| last.value)
+        let mut shapes = self.statements(|change| change.shape);
+        if self.is_before_series {
+            shapes.retain(|shape| shape.value != Shape::Series);
+            return Some(shapes.last().map_or(Shape::Single, |last| last.value));
+        }
+        shapes.last().map(|last| last.value)
+    }
+
+    /// The same changes of the webinar as it was before it became a series.
+    pub(super) fn before_series(&self) -> Self {
+        Self { all: self.all.clone(), is_before_series: true, ..*self }
+    }
+
+    /// Whether more than the id of an occurrence was said.
+    pub(super) fn is_described(&self, id: &OccurrenceId) -> bool {
+        self.any(|change| {
+            own_fields(change, id).is_some_and(|own| *own != WebinarFields::default())
+        })
     }
 
     /// The newest value of a field of an occurrence, or of the whole; what names the occurrence goes before what one

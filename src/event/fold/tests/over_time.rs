@@ -404,7 +404,7 @@ fn completion_after_a_run_that_began_again_counts() {
 #[test]
 fn event_of_the_other_shape_stays_cancelled_whatever_is_said_of_the_webinar() {
     let mut webinar = TestWebinar::single();
-    webinar.report(-3 * DAY, |change| change.shape = Some(Shape::Series));
+    webinar.become_series(-3 * DAY);
     webinar.cancel(-2 * DAY, None, false);
     assert_eq!(webinar.cancelled(), ["7"]);
 }
