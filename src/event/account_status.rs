@@ -28,6 +28,9 @@ pub struct AccountStatus {
     pub failures: u32,
     /// Time of the first of these failures.
     pub failing_since: Option<Millis>,
+    /// Time of the last of these failures, which decided the wait.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failed_at: Option<Millis>,
     /// Last failure, for people.
     pub last_error: Option<String>,
     /// Calls left of the day, as HubSpot reported them last.
@@ -286,6 +289,7 @@ impl AccountStatus {
             retry_at: None,
             failures: 0,
             failing_since: None,
+            failed_at: None,
             last_error: None,
             ..self.clone()
         }
@@ -349,6 +353,7 @@ impl AccountStatus {
             retry_at: Some(now.plus(wait)),
             failures,
             failing_since: Some(failing_since),
+            failed_at: Some(now),
             last_error: Some(failure.error.clone()),
             ..self.clone()
         }

@@ -241,6 +241,7 @@ fn failures_count_from_the_first_and_a_pause_lasts_from_its_first_reason_on() {
         retry_at: Some(later.plus(Duration::from_mins(1))),
         failures: 2,
         failing_since: Some(NOW),
+        failed_at: Some(later),
         last_error: Some("as HubSpot says".into()),
         ..AccountStatus::default()
     };

@@ -67,14 +67,16 @@ pub fn move_status(status: AccountStatus, now: Millis, by: Duration) -> AccountS
     AccountStatus {
         retry_at: moved(status.retry_at, now, by),
         failing_since: moved(status.failing_since, now, by),
+        failed_at: moved(status.failed_at, now, by),
         ..status
     }
 }
 
-/// The account's status at the start. A first failure that is to come shows by how much the clock was ahead that wrote it.
+/// The account's status at the start. A failure that is to come shows by how much the clock was ahead that wrote it.
 #[must_use]
 pub fn cut_status(status: AccountStatus, now: Millis) -> AccountStatus {
-    let ahead = status.failing_since.map_or(Duration::ZERO, |since| since.since(now));
+    let failed_at = status.failed_at.max(status.failing_since);
+    let ahead = failed_at.map_or(Duration::ZERO, |at| at.since(now));
     let status = move_status(status, now, ahead);
     let longest = if status.paused.is_some() { LONGEST_WAIT } else { LONGEST_ACCOUNT_WAIT };
     AccountStatus { retry_at: cut(status.retry_at, now, longest), ..status }
@@ -155,5 +157,15 @@ mod tests {
         let status = cut_status(status, NOW);
         assert_eq!(status.retry_at, Some(NOW.plus(45 * SECOND)));
         assert_eq!(status.failing_since, Some(NOW));
+        // It failed before the clock was ahead, too.
+        let status = AccountStatus {
+            retry_at: Some(failed_at.plus(45 * SECOND)),
+            failing_since: Some(NOW.minus(HOUR)),
+            failed_at: Some(failed_at),
+            ..status
+        };
+        let status = cut_status(status, NOW);
+        assert_eq!(status.retry_at, Some(NOW.plus(45 * SECOND)));
+        assert_eq!(status.failing_since, Some(NOW.minus(HOUR)));
     }
 }

@@ -110,6 +110,7 @@ pub(super) async fn crash_frees_claims_and_keeps_everything_else<B: BackEnd>() {
         retry_at: Some(minutes(1)),
         failures: 3,
         failing_since: Some(NOON),
+        failed_at: Some(NOON),
         last_error: Some("403".into()),
         daily_remaining: Some(7),
         ..AccountStatus::default()

@@ -82,6 +82,7 @@ const REGRESSIONS: &[(u64, &str)] = &[
         1_561,
         "a backfill replaced the second question after a webhook: what was deleted stayed live",
     ),
+    (1_694, "an account that had failed before waited for an hour by a clock an hour ahead"),
     (2_237, "a restored copy took back the cancellation of an event that was completed, too"),
     (1_000_219, "an occurrence that became known last was absent since the newest list only"),
     (1_000_441, "a webinar was given up for answers from before its last webhook"),
@@ -91,6 +92,11 @@ const REGRESSIONS: &[(u64, &str)] = &[
         "a restored copy took back that occurrences had replaced an event that was completed",
     ),
     (1_003_526, "a restored copy that knew no times cleared those that HubSpot held"),
+    (
+        1_005_523,
+        "a restored copy that knew a series cancelled the one event that HubSpot held since",
+    ),
+    (1_011_444, "a restored copy took for confirmed what HubSpot had not had before"),
     (
         1_011_718,
         "by a platform's clock that was ahead, a restored store was younger than a creation",
