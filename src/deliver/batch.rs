@@ -96,15 +96,15 @@ pub async fn deliver(
             None
         };
         let part = unsettled.parts.take_part();
-        let (status, now) = (account.status(), account.clock.now());
+        let status = account.status();
         let random = (account.settings.random)();
-        let assessment = assess(&mut account.evidence(), answer, part, &status, now, random);
+        let assessment = assess(&mut account.evidence(), answer, part, &status, random);
         if unsettled.carry_out(assessment).await.is_break() {
             break;
         }
     }
     let rest = unsettled.parts.take_rest();
-    let outcomes = release(rest, account.clock.now());
+    let outcomes = release(rest);
     account.settle(&unsettled.lease, settlements(outcomes)).await;
 }
 

@@ -282,17 +282,17 @@ pub enum DeliveryOutcome {
     NotApplied,
     /// It is unknown whether HubSpot applied it, or still will.
     Ambiguous,
-    /// HubSpot did nothing with it and applied others: retry after `not_before`, and count the attempt.
+    /// HubSpot did nothing with it and applied others: retry after `wait`, and count the attempt.
     RetryCounted {
-        /// The earliest next attempt.
-        not_before: Millis,
+        /// The wait before the next attempt, from the moment when this is recorded: the clock may be set until then.
+        wait: Duration,
         /// The reason, for showing.
         reason: String,
     },
-    /// Outcome unknown: retry after `not_before` without counting an attempt.
+    /// Outcome unknown: retry after `wait` without counting an attempt.
     RetryUncounted {
-        /// The earliest next attempt.
-        not_before: Millis,
+        /// The wait before the next attempt, from the moment when this is recorded.
+        wait: Duration,
         /// The reason, for showing.
         reason: String,
     },

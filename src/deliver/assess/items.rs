@@ -6,7 +6,7 @@ use super::bisect::{BatchPart, Confirmed, NextPart, Way};
 use super::evidence::Evidence;
 use super::missing_results::MAX_MISSING;
 use super::{AnswerContext, AnswerCounts, Assessment, EventOutcome, Report, failure};
-use crate::event::{HubspotRefusal, Millis, StatusChange};
+use crate::event::{HubspotRefusal, StatusChange};
 use crate::hubspot::{ItemVerdict, Unconfirmed};
 use crate::ledger::{ClaimedEvent, DeliveryOutcome};
 
@@ -22,9 +22,9 @@ pub(super) fn assess_items(
     part: BatchPart,
     context: &AnswerContext<'_>,
 ) -> Assessment {
-    let AnswerContext { status, daily_remaining, now, random } = *context;
+    let AnswerContext { status, daily_remaining, random } = *context;
     let BatchPart { events, batch_confirmed, way, was_silent, .. } = part;
-    let sorted = SortedItems::new(events.into_iter().zip(items), now);
+    let sorted = SortedItems::new(events.into_iter().zip(items));
     let SortedItems { counts, confirmed, in_progress, mut outcomes, mut unconfirmed } = sorted;
     let accepted = !confirmed.is_empty();
     let mut ignores_batches = None;
@@ -70,7 +70,7 @@ pub(super) fn assess_items(
         // event; if it does not, it may do nothing at all, so the rest of the batch is not tried.
         Some((event, kind, detail)) if counts.total() == 1 => {
             let is_missing = evidence.missing_results.record_missing(event.id) || batch_confirmed;
-            outcomes.push(assess_unconfirmed(event, kind, &detail, is_missing, now));
+            outcomes.push(assess_unconfirmed(event, kind, &detail, is_missing));
             confirmed_nothing = (!is_missing).then_some(detail);
         }
         Some((event, ..)) => {
@@ -118,7 +118,7 @@ struct InProgress {
 }
 
 impl SortedItems {
-    fn new(items: impl Iterator<Item = (ClaimedEvent, ItemVerdict)>, now: Millis) -> Self {
+    fn new(items: impl Iterator<Item = (ClaimedEvent, ItemVerdict)>) -> Self {
         let mut sorted = Self::default();
         for (event, item) in items {
             let outcome = match item {
@@ -136,8 +136,7 @@ impl SortedItems {
                     sorted.counts.unconfirmed += 1;
                     sorted.in_progress.ids.push(event.id);
                     sorted.in_progress.reason.get_or_insert_with(|| reason.clone());
-                    let not_before = now.plus(UNCONFIRMED_RETRY);
-                    DeliveryOutcome::RetryUncounted { not_before, reason }
+                    DeliveryOutcome::RetryUncounted { wait: UNCONFIRMED_RETRY, reason }
                 }
                 ItemVerdict::Unconfirmed { reason, detail } => {
                     sorted.counts.unconfirmed += 1;
@@ -172,9 +171,8 @@ fn assess_unconfirmed(
     kind: Unconfirmed,
     detail: &str,
     is_missing: bool,
-    now: Millis,
 ) -> EventOutcome {
-    let not_before = now.plus(UNCONFIRMED_RETRY);
+    let wait = UNCONFIRMED_RETRY;
     let reason = detail.to_owned();
     let attempts = event.attempts.saturating_add(1);
     let outcome = match kind {
@@ -182,10 +180,10 @@ fn assess_unconfirmed(
             DeliveryOutcome::Refused(no_result(attempts, detail))
         }
         Unconfirmed::NoResult | Unconfirmed::Conflict if is_missing => {
-            DeliveryOutcome::RetryCounted { not_before, reason }
+            DeliveryOutcome::RetryCounted { wait, reason }
         }
         Unconfirmed::NoResult | Unconfirmed::Conflict | Unconfirmed::Unfinished => {
-            DeliveryOutcome::RetryUncounted { not_before, reason }
+            DeliveryOutcome::RetryUncounted { wait, reason }
         }
     };
     EventOutcome { event, outcome }

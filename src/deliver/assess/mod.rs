@@ -24,7 +24,7 @@ pub(super) mod tests;
 
 use std::time::Duration;
 
-use crate::event::{AccountStatus, HubspotRefusal, Millis, StatusChange};
+use crate::event::{AccountStatus, HubspotRefusal, StatusChange};
 use crate::hubspot::{AccountError, ApiReport, ItemVerdict, SplitReason, Verdict};
 use crate::ledger::{ClaimedEvent, DeliveryOutcome, EventVersion};
 use bisect::{BatchPart, Confirmed, NextPart};
@@ -100,7 +100,6 @@ pub struct AnswerCounts {
 struct AnswerContext<'a> {
     status: &'a AccountStatus,
     daily_remaining: Option<u64>,
-    now: Millis,
     /// Source of a backoff's jitter.
     random: u32,
 }
@@ -112,7 +111,6 @@ pub fn assess(
     answer: ApiReport<Verdict>,
     part: BatchPart,
     status: &AccountStatus,
-    now: Millis,
     random: u32,
 ) -> Assessment {
     let ApiReport { outcome: verdict, daily_remaining, timing } = answer;
@@ -132,9 +130,9 @@ pub fn assess(
                 && let Blame::Account(revoked) = evidence.blame(event, refusal, status)
             {
                 let is_probed = !evidence.probes.is_first();
-                return assess_refusing_account(part, revoked, refusal, is_probed, now);
+                return assess_refusing_account(part, revoked, refusal, is_probed);
             }
-            let context = AnswerContext { status, daily_remaining, now, random };
+            let context = AnswerContext { status, daily_remaining, random };
             assess_items(evidence, items, part, &context)
         }
     }
@@ -170,15 +168,16 @@ fn assess_refusing_account(
     revoked: Vec<RefusedEvent>,
     refusal: &HubspotRefusal,
     is_probed: bool,
-    now: Millis,
 ) -> Assessment {
     let failure = failure::from_refusals(&refusal.message, is_probed);
     // If this event is bad after all, the next probe uses another one.
     let outcome = if part.events.iter().any(|event| event.is_witness) {
         DeliveryOutcome::NotApplied
     } else {
-        let not_before = now.plus(REFUSED_PROBE_RETRY);
-        DeliveryOutcome::RetryUncounted { not_before, reason: refusal.message.clone() }
+        DeliveryOutcome::RetryUncounted {
+            wait: REFUSED_PROBE_RETRY,
+            reason: refusal.message.clone(),
+        }
     };
     Assessment {
         status: Some(StatusChange::Failed { failure, daily_remaining: None }),
@@ -199,9 +198,9 @@ pub fn alike(events: Vec<ClaimedEvent>, outcome: &DeliveryOutcome) -> Vec<EventO
 /// Makes the rest of a batch pending again. An event with an unknown outcome may still take effect at HubSpot, so it is
 /// sent again now and once more later. For a hundred events that is one call.
 #[must_use]
-pub fn release(rest: Vec<BatchPart>, now: Millis) -> Vec<EventOutcome> {
+pub fn release(rest: Vec<BatchPart>) -> Vec<EventOutcome> {
     let unknown = DeliveryOutcome::RetryUncounted {
-        not_before: now,
+        wait: Duration::ZERO,
         reason: "HubSpot was not asked again yet".to_owned(),
     };
     let settle = |part: BatchPart| {

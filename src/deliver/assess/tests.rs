@@ -7,8 +7,8 @@ use tokio::time::Instant;
 
 use super::*;
 use crate::event::{
-    AccountName, EventKey, ExternalAccountId, ExternalEventId, Identity, Pause, PauseReason,
-    RetryWait,
+    AccountName, EventKey, ExternalAccountId, ExternalEventId, Identity, Millis, Pause,
+    PauseReason, RetryWait,
 };
 use crate::hubspot::{AccountErrorKind, CallTiming, Unconfirmed};
 use crate::ledger::InputHash;
@@ -86,7 +86,7 @@ fn confirmed() -> ItemVerdict {
 /// Assesses the items of a part without earlier evidence.
 fn assess_fresh(items: Vec<ItemVerdict>, part: BatchPart) -> Assessment {
     let answer = answer(Verdict::Items(items));
-    assess(&mut evidence(), answer, part, &AccountStatus::default(), NOW, 0)
+    assess(&mut evidence(), answer, part, &AccountStatus::default(), 0)
 }
 
 fn settled(assessment: &Assessment) -> Vec<(i64, &DeliveryOutcome)> {
@@ -155,7 +155,7 @@ fn any_history() -> impl Strategy<Value = (Evidence, AccountStatus)> {
         let mut evidence = evidence();
         let mut status = AccountStatus::default();
         for (id, verdict) in answers {
-            drop(assess(&mut evidence, answer(verdict), part([id]), &status, NOW, 0));
+            drop(assess(&mut evidence, answer(verdict), part([id]), &status, 0));
         }
         let pause = Pause { reason: PauseReason::Refused, since: NOW, detail: "no".into() };
         status.paused = refuses.then_some(pause);
@@ -170,7 +170,7 @@ proptest! {
     fn every_event_is_settled_halved_or_released_exactly_once(
         (flags, verdict) in any_part_and_verdict(), (mut evidence, status) in any_history(),
     ) {
-        let assessment = assess(&mut evidence, answer(verdict), flags.part(), &status, NOW, 0);
+        let assessment = assess(&mut evidence, answer(verdict), flags.part(), &status, 0);
         let mut ids: Vec<i64> = assessment.outcomes.iter().map(|settled| settled.event.id).collect();
         match &assessment.next {
             NextPart::Rest | NextPart::Stop { released: None } => {}
@@ -189,8 +189,8 @@ proptest! {
     ) {
         let (mut one, mut other) = (evidence.clone(), evidence);
         let answer = answer(verdict);
-        let first = assess(&mut one, answer.clone(), flags.part(), &status, NOW, random);
-        let second = assess(&mut other, answer, flags.part(), &status, NOW, random);
+        let first = assess(&mut one, answer.clone(), flags.part(), &status, random);
+        let second = assess(&mut other, answer, flags.part(), &status, random);
         prop_assert_eq!(format!("{first:?}"), format!("{second:?}"));
         prop_assert_eq!(one, other);
     }
@@ -221,13 +221,13 @@ proptest! {
                 Verdict::Split(_) | Verdict::Account(_) => {}
             }
             let status = AccountStatus::default();
-            let assessment = assess(&mut evidence, answer(verdict), part, &status, NOW, 0);
+            let assessment = assess(&mut evidence, answer(verdict), part, &status, 0);
             ended.extend(assessment.outcomes.iter().map(|settled| settled.event.id));
             if parts.advance(assessment.confirmed, assessment.next).is_break() {
                 break;
             }
         }
-        ended.extend(release(parts.take_rest(), NOW).iter().map(|settled| settled.event.id));
+        ended.extend(release(parts.take_rest()).iter().map(|settled| settled.event.id));
         ended.sort_unstable();
         prop_assert_eq!(ended, (0..count).collect::<Vec<_>>());
         let most = sent.values().max().copied().unwrap_or(0);
@@ -276,7 +276,7 @@ fn search(
             Verdict::Split(reason)
         };
         let status = AccountStatus::default();
-        let assessment = assess(&mut evidence, answer(verdict), part, &status, NOW, 0);
+        let assessment = assess(&mut evidence, answer(verdict), part, &status, 0);
         for EventOutcome { event, outcome } in assessment.outcomes {
             let is_refused = matches!(outcome, DeliveryOutcome::Refused(_));
             assert!(is_refused || outcome == DeliveryOutcome::Confirmed { object_id: None });
@@ -317,21 +317,21 @@ fn unknown_outcome_stays_unknown_in_every_part() {
     let half = parts.take_part();
     assert!(half.outcome_unknown);
     let split = answer(Verdict::Split(SplitReason::BadEvent));
-    let assessment = assess(&mut evidence(), split, half, &AccountStatus::default(), NOW, 0);
+    let assessment = assess(&mut evidence(), split, half, &AccountStatus::default(), 0);
     assert!(parts.advance(assessment.confirmed, assessment.next).is_continue());
     let rest = parts.take_rest();
     assert_eq!(rest.len(), 3);
     assert!(rest.iter().all(|part| part.outcome_unknown));
     assert!(parts.next_part().is_none(), "nothing is left twice");
-    let outcomes = release(rest, NOW);
+    let outcomes = release(rest);
     assert_eq!(outcomes.len(), 4);
-    let is_uncounted = |outcome: &DeliveryOutcome| matches!(outcome, DeliveryOutcome::RetryUncounted { not_before, .. } if *not_before == NOW);
+    let is_uncounted = |outcome: &DeliveryOutcome| matches!(outcome, DeliveryOutcome::RetryUncounted { wait, .. } if wait.is_zero());
     assert!(outcomes.iter().all(|settled| is_uncounted(&settled.outcome)));
 }
 
 #[test]
 fn rest_that_was_not_sent_is_released_as_not_applied() {
-    let outcomes = release(vec![part(0..3)], NOW);
+    let outcomes = release(vec![part(0..3)]);
     assert_eq!(outcomes.len(), 3);
     let is_not_applied = |settled: &EventOutcome| settled.outcome == DeliveryOutcome::NotApplied;
     assert!(outcomes.iter().all(is_not_applied));
@@ -365,11 +365,11 @@ fn part_without_results_is_sent_once_more_and_then_event_by_event() {
         let mut evidence = evidence();
         let status = AccountStatus::default();
         let silent = || answer(Verdict::Items(vec![unconfirmed(reason); 3]));
-        let first = assess(&mut evidence, silent(), part(0..3), &status, NOW, 0);
+        let first = assess(&mut evidence, silent(), part(0..3), &status, 0);
         assert_eq!((first.status, first.ignores_batches), (None, None));
         let NextPart::Again(again) = first.next else { panic!("{:?}", first.next) };
         assert!(again.outcome_unknown && again.ids() == [0, 1, 2]);
-        let second = assess(&mut evidence, silent(), again.by(Way::Again), &status, NOW, 0);
+        let second = assess(&mut evidence, silent(), again.by(Way::Again), &status, 0);
         assert_eq!((second.status, second.ignores_batches), (None, None));
         let NextPart::Singly(singles) = second.next else { panic!("{:?}", second.next) };
         assert!(singles.outcome_unknown && singles.ids() == [0, 1, 2]);
@@ -377,7 +377,7 @@ fn part_without_results_is_sent_once_more_and_then_event_by_event() {
         let arrives = answer(Verdict::Items(vec![confirmed()]));
         let mut single = part([0]).by(Way::Single);
         single.was_silent = singles.was_silent;
-        let third = assess(&mut evidence, arrives, single, &status, NOW, 0);
+        let third = assess(&mut evidence, arrives, single, &status, 0);
         let is_silent = reason == Unconfirmed::NoResult;
         assert_eq!(third.ignores_batches, is_silent.then_some(true), "{reason:?}");
     }
@@ -392,14 +392,14 @@ fn missing_result_beside_others_says_nothing_of_the_account() {
         let mut sent = part(0..2);
         sent.batch_confirmed = confirmed_before;
         let answer = answer(Verdict::Items(items));
-        let assessment = assess(&mut evidence, answer, sent, &status, NOW, 0);
+        let assessment = assess(&mut evidence, answer, sent, &status, 0);
         let NextPart::Again(rest) = assessment.next else { panic!("{:?}", assessment.next) };
         assert!(rest.ids() == [1] && !rest.was_silent);
     }
     let mut rest = part([1]).by(Way::Again);
     rest.batch_confirmed = true;
     let silent = answer(Verdict::Items(vec![unconfirmed(Unconfirmed::NoResult)]));
-    let assessment = assess(&mut evidence, silent, rest, &status, NOW, 0);
+    let assessment = assess(&mut evidence, silent, rest, &status, 0);
     assert!(matches!(&assessment.next, NextPart::Singly(part) if !part.was_silent));
     assert!(!evidence.silent_batches.is_suspicious());
 }
@@ -408,7 +408,7 @@ fn missing_result_beside_others_says_nothing_of_the_account() {
 fn account_known_to_ignore_batches_is_not_asked_again_and_recovers_with_the_first_result() {
     let status = AccountStatus::default().apply(&StatusChange::BatchesIgnored, NOW);
     let tried =
-        |items| assess(&mut evidence(), answer(Verdict::Items(items)), part(0..2), &status, NOW, 0);
+        |items| assess(&mut evidence(), answer(Verdict::Items(items)), part(0..2), &status, 0);
     let silent = tried(vec![unconfirmed(Unconfirmed::NoResult); 2]);
     assert!(matches!(silent.next, NextPart::Singly(_)), "{:?}", silent.next);
     assert_eq!(silent.ignores_batches, None);
@@ -466,7 +466,7 @@ fn single_event_without_result_is_the_accounts_unless_others_are_confirmed() {
 fn failed_call_settles_only_what_may_have_been_applied() {
     let assess_error = |kind, status| {
         let answer = answer(Verdict::Account(error(kind, status)));
-        assess(&mut evidence(), answer, part(0..3), &AccountStatus::default(), NOW, 0)
+        assess(&mut evidence(), answer, part(0..3), &AccountStatus::default(), 0)
     };
     let after = assess_error(AccountErrorKind::Overloaded, Some(500));
     assert!(matches!(after.next, NextPart::Stop { released: None }));
@@ -486,7 +486,7 @@ fn twentieth_equal_refusal_in_a_row_is_the_accounts_and_revokes_the_others() {
     let mut refuse = |id| {
         let answer = answer(Verdict::Items(vec![ItemVerdict::Refused(refusal("no"))]));
         assert!(answer.outcome.is_single_refusal());
-        assess(&mut evidence, answer, part([id]), &AccountStatus::default(), NOW, 0)
+        assess(&mut evidence, answer, part([id]), &AccountStatus::default(), 0)
     };
     for id in 0..19 {
         let assessment = refuse(id);

@@ -62,15 +62,15 @@ pub fn settle(
         DeliveryOutcome::NotApplied => row,
         DeliveryOutcome::AlreadyConfirmed => already_confirmed(row),
         DeliveryOutcome::Ambiguous => ambiguous(row, now),
-        DeliveryOutcome::RetryCounted { not_before, reason } => EventRow {
+        DeliveryOutcome::RetryCounted { wait, reason } => EventRow {
             held_hash: None,
-            not_before: Some(*not_before),
+            not_before: Some(now.plus(*wait)),
             attempts: row.attempts.saturating_add(1),
             last_error: Some(reason.clone()),
             ..row
         },
-        DeliveryOutcome::RetryUncounted { not_before, reason } => EventRow {
-            not_before: Some(*not_before),
+        DeliveryOutcome::RetryUncounted { wait, reason } => EventRow {
+            not_before: Some(now.plus(*wait)),
             last_error: Some(reason.clone()),
             ..ambiguous(row, now)
         },
@@ -158,6 +158,8 @@ fn ambiguous(row: EventRow, now: Millis) -> EventRow {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use proptest::prelude::*;
 
     use super::super::event_row::tests::{hash, pending};
@@ -288,7 +290,7 @@ mod tests {
     }
 
     fn outcome() -> impl Strategy<Value = DeliveryOutcome> {
-        let not_before = Millis::new(2_000_000);
+        let wait = Duration::from_mins(1);
         let reason = String::from("no");
         prop_oneof![
             Just(confirmation()),
@@ -298,8 +300,8 @@ mod tests {
             Just(DeliveryOutcome::RefusalUpheld(refusal())),
             Just(DeliveryOutcome::NotApplied),
             Just(DeliveryOutcome::Ambiguous),
-            Just(DeliveryOutcome::RetryCounted { not_before, reason: reason.clone() }),
-            Just(DeliveryOutcome::RetryUncounted { not_before, reason }),
+            Just(DeliveryOutcome::RetryCounted { wait, reason: reason.clone() }),
+            Just(DeliveryOutcome::RetryUncounted { wait, reason }),
         ]
     }
 

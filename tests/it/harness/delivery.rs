@@ -387,7 +387,7 @@ impl AccountLedger {
 }
 
 impl LedgerRow {
-    fn settle(&mut self, outcome: DeliveryOutcome) {
+    fn settle(&mut self, outcome: DeliveryOutcome, now: Millis) {
         match outcome {
             DeliveryOutcome::Confirmed { .. } | DeliveryOutcome::AlreadyConfirmed => {
                 self.state = EventState::Delivered;
@@ -408,12 +408,12 @@ impl LedgerRow {
             | DeliveryOutcome::RefusalUpheld(_)
             | DeliveryOutcome::NotApplied
             | DeliveryOutcome::Ambiguous => {}
-            DeliveryOutcome::RetryCounted { not_before, reason } => {
+            DeliveryOutcome::RetryCounted { wait, reason } => {
                 self.attempts += 1;
-                (self.not_before, self.last_error) = (not_before, Some(reason));
+                (self.not_before, self.last_error) = (now.plus(wait), Some(reason));
             }
-            DeliveryOutcome::RetryUncounted { not_before, reason } => {
-                (self.not_before, self.last_error) = (not_before, Some(reason));
+            DeliveryOutcome::RetryUncounted { wait, reason } => {
+                (self.not_before, self.last_error) = (now.plus(wait), Some(reason));
             }
         }
     }
@@ -470,6 +470,7 @@ impl Outbox for AccountLedger {
         settled: Vec<Settlement>,
     ) -> Result<RecordResult, LedgerError> {
         self.write().await;
+        let now = self.clock.now();
         let mut rows = lock(&self.rows);
         for Settlement { event, outcome } in settled {
             let row = rows.get_mut(&event.id).expect("it was claimed");
@@ -478,7 +479,7 @@ impl Outbox for AccountLedger {
                 outcome,
                 DeliveryOutcome::RefusalRevoked | DeliveryOutcome::RefusalUpheld(_)
             );
-            row.settle(outcome);
+            row.settle(outcome, now);
         }
         self.wake_up.notify_one();
         Ok(RecordResult::Recorded)

@@ -1,6 +1,7 @@
 //! What operators look at: pages, one event, one receipt.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use webinar_bridge::event::{EventKey, Gap, ReceiptId, compile_event_expression};
 use webinar_bridge::ledger::{
@@ -112,7 +113,7 @@ pub(super) async fn event_is_shown_in_its_present_state<B: BackEnd>() {
     let held = claim(&ledger, NOW).await;
     assert!(shown("3").await.in_flight);
     let again =
-        || DeliveryOutcome::RetryCounted { not_before: minutes(5), reason: "timeout".into() };
+        || DeliveryOutcome::RetryCounted { wait: Duration::from_mins(5), reason: "timeout".into() };
     settle(&ledger, &held, again).await;
     let waiting = shown("3").await;
     assert_eq!((waiting.in_flight, waiting.not_before), (false, Some(minutes(5))));

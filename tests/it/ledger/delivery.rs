@@ -181,12 +181,29 @@ pub(super) async fn refusal_of_an_old_version_leaves_the_new_one_pending<B: Back
     assert_eq!(claim(&ledger, NOW).await.len(), 1);
 }
 
+/// M10: the clock may be set between the answer and its recording.
+pub(super) async fn wait_of_a_retry_counts_from_its_recording<B: BackEnd>() {
+    let back_end = B::new();
+    let ledger = back_end.open(policies());
+    ledger.accept(receipt("a", vec![created("1", "One", NOON)])).await.expect("stored");
+    let batch = claim(&ledger, NOW).await;
+    back_end.clock().set(minutes(-720));
+    let again =
+        || DeliveryOutcome::RetryCounted { wait: Duration::from_mins(5), reason: "no".into() };
+    settle(&ledger, &batch, again).await;
+    match ledger.claim(&lease(&ledger).await, NOW).await.expect("a claim") {
+        ClaimResult::Wait(at) => assert_eq!(at, Some(minutes(-715))),
+        ClaimResult::Batch(batch) => panic!("too early: {batch:?}"),
+        ClaimResult::LeaseLost => panic!("nobody else has the lease"),
+    }
+}
+
 pub(super) async fn counted_retry_waits_for_its_time<B: BackEnd>() {
     let back_end = B::new();
     let ledger = back_end.open(policies());
     ledger.accept(receipt("a", vec![created("1", "One", NOON)])).await.expect("stored");
     let again =
-        || DeliveryOutcome::RetryCounted { not_before: minutes(5), reason: "timeout".into() };
+        || DeliveryOutcome::RetryCounted { wait: Duration::from_mins(5), reason: "timeout".into() };
     settle(&ledger, &claim(&ledger, NOW).await, again).await;
     match ledger.claim(&lease(&ledger).await, NOW).await.expect("a claim") {
         ClaimResult::Wait(at) => assert_eq!(at, Some(minutes(5))),
@@ -252,7 +269,8 @@ pub(super) async fn second_sending_waits_its_time_after_the_clock_was_set_ahead<
     let back_end = B::new();
     let ledger = back_end.open_inline(policies());
     ledger.accept(receipt("a", vec![created("1", "One", NOON)])).await.expect("stored");
-    let at_it = || DeliveryOutcome::RetryUncounted { not_before: NOON, reason: "PENDING".into() };
+    let at_it =
+        || DeliveryOutcome::RetryUncounted { wait: Duration::ZERO, reason: "PENDING".into() };
     settle(&ledger, &claim(&ledger, NOW).await, at_it).await;
     settle(&ledger, &claim(&ledger, NOW).await, confirmed).await;
     back_end.clock().set(minutes(60));
@@ -274,7 +292,7 @@ pub(super) async fn leave_uncounted(ledger: &impl Ledger) {
     let batch = claim(ledger, NOW).await;
     begin_attempt(ledger, &batch).await;
     settle(ledger, &batch, || DeliveryOutcome::RetryUncounted {
-        not_before: minutes(1),
+        wait: Duration::from_mins(1),
         reason: "open".into(),
     })
     .await;
@@ -306,7 +324,7 @@ pub(super) async fn counted_attempts_survive_a_restart_and_end_with_a_confirmati
         let batch = claim(&ledger, NOW).await;
         assert_eq!(batch[0].attempts, attempts);
         settle(&ledger, &batch, || DeliveryOutcome::RetryCounted {
-            not_before: NOON,
+            wait: Duration::ZERO,
             reason: "no".into(),
         })
         .await;
@@ -346,7 +364,7 @@ pub(super) async fn change_undone_before_it_was_sent_needs_no_call<B: BackEnd>()
     ledger.accept(away).await.expect("stored");
     back_end.clock().set(minutes(2));
     let unclear =
-        || DeliveryOutcome::RetryCounted { not_before: minutes(2), reason: "unclear".into() };
+        || DeliveryOutcome::RetryCounted { wait: Duration::ZERO, reason: "unclear".into() };
     settle(&ledger, &claim(&ledger, NOW).await, unclear).await;
     let mut back = receipt("e", vec![renamed("1", "One", minutes(3))]);
     back.received_at = minutes(3);
@@ -400,8 +418,10 @@ pub(super) async fn unfinished_call_waits_and_is_sent_twice<B: BackEnd>() {
     let back_end = B::new();
     let ledger = back_end.open_inline(policies());
     ledger.accept(receipt("a", vec![created("1", "One", NOON)])).await.expect("stored");
-    let at_it =
-        || DeliveryOutcome::RetryUncounted { not_before: minutes(1), reason: "PENDING".into() };
+    let at_it = || DeliveryOutcome::RetryUncounted {
+        wait: Duration::from_mins(1),
+        reason: "PENDING".into(),
+    };
     settle(&ledger, &claim(&ledger, NOW).await, at_it).await;
     assert!(claim(&ledger, NOW).await.is_empty(), "it waits");
     pass_a_minute(&back_end).await;

@@ -64,6 +64,7 @@ macro_rules! suite {
                     claim_takes_the_oldest_and_no_external_id_twice,
                     refused_event_is_dead_until_it_changes,
                     refusal_of_an_old_version_leaves_the_new_one_pending,
+                    wait_of_a_retry_counts_from_its_recording,
                     counted_retry_waits_for_its_time,
                     ambiguous_call_sends_the_present_state_twice,
                     uncounted_retry_waits_and_is_sent_twice,

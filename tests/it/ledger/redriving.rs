@@ -68,7 +68,7 @@ pub(super) async fn redriven_event_waits_no_longer<B: BackEnd>() {
     let back_end = B::new();
     let (ledger, batch) = with_one(&back_end).await;
     let again =
-        || DeliveryOutcome::RetryCounted { not_before: minutes(5), reason: "timeout".into() };
+        || DeliveryOutcome::RetryCounted { wait: Duration::from_mins(5), reason: "timeout".into() };
     settle(&ledger, &batch, again).await;
     assert!(claim(&ledger, NOW).await.is_empty());
     assert_eq!(redrive(&ledger, &batch[0].key).await, RedriveResult::Pending);
