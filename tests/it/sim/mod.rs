@@ -85,6 +85,10 @@ const REGRESSIONS: &[(u64, &str)] = &[
     (1_694, "an account that had failed before waited for an hour by a clock an hour ahead"),
     (2_237, "a restored copy took back the cancellation of an event that was completed, too"),
     (1_000_219, "an occurrence that became known last was absent since the newest list only"),
+    (
+        1_000_330,
+        "an event waited for half a day, as a clock ahead had decided before it was set back",
+    ),
     (1_000_441, "a webinar was given up for answers from before its last webhook"),
     (1_001_825, "the end of a run of a restored copy hid the end that HubSpot held"),
     (
