@@ -68,7 +68,7 @@ pub async fn run(out: &mut dyn Write, once: bool, stop: CancellationToken) -> an
         writeln!(
             out,
             "\nThe sandbox runs until Ctrl-C. Commands to try:\n{}",
-            scenario.suggest_commands(folder.path())?
+            scenario.suggest_commands(folder.path()).await?
         )?;
         out.flush()?;
         stop.cancelled().await;
@@ -120,7 +120,8 @@ impl Scenario {
         writeln!(out, "\n3. Summary\n")?;
         writeln!(
             out,
-            "  {sent} webhooks were sent, each signed as its platform signs it and answered after it was on disk"
+            "  {sent} webhooks were sent, each proved as its platform does it (by a signature or the secret address), and \
+             answered after they were on disk"
         )?;
         let held = self.events().await?;
         let delivered = held.iter().filter(|event| event.state == EventState::Delivered).count();
@@ -288,16 +289,19 @@ impl Scenario {
     }
 
     /// Commands to try, with bodies that the first platform could send now.
-    fn suggest_commands(&self, folder: &Path) -> anyhow::Result<String> {
+    async fn suggest_commands(&self, folder: &Path) -> anyhow::Result<String> {
         let Some((source, _)) = self.sources.first() else { return Ok(String::new()) };
         let program = std::env::current_exe().context("cannot find the path of this program")?;
         let url = source.url(&self.webhooks)?;
         let mut webhooks = Vec::new();
-        // Later bodies: those already sent are known as duplicates.
+        // Of a webinar that is still to come: that of the scenario is over.
+        let known = self.events().await?;
+        let known = known.iter().map(|event| event.key.external_event_id.to_string());
+        let known: Vec<String> = known.collect();
         let later = self.clock.now().plus(Duration::from_mins(1));
         for (sample, name) in source.demo.samples(later).iter().zip(["one", "two"]) {
             let file = folder.join(format!("{name}.json"));
-            std::fs::write(&file, &sample.body)
+            std::fs::write(&file, of_another_webinar(&sample.body, &known))
                 .with_context(|| format!("cannot write {}", file.display()))?;
             webhooks.push(format!(
                 "{} sign --provider {} --secret-env SECRET --url {url} {} | sh",
@@ -313,7 +317,7 @@ impl Scenario {
              curl -X POST {hubspot}/sandbox/fail/503\n  {two}\n  \
              curl {ops}/metrics | grep bridge_events    # the event is pending\n  \
              curl -X POST {hubspot}/sandbox/heal\n  \
-             curl {hubspot}/sandbox/events              # soon the event is here",
+             curl {hubspot}/sandbox/events              # after some seconds the event is here, with its new title",
             secret = source.demo.signing_key(),
             ops = self.ops,
             one = webhooks.first().map_or("", String::as_str),
@@ -332,6 +336,16 @@ async fn wait_until(condition: impl AsyncFn() -> anyhow::Result<bool>) -> anyhow
         tokio::time::sleep(POLL_INTERVAL).await;
     }
     Ok(true)
+}
+
+/// A sample about another webinar: ids that are `known` are replaced by ones of the same form. Short ones are left, since
+/// they may stand for something else.
+fn of_another_webinar(body: &[u8], known: &[String]) -> String {
+    let text = String::from_utf8_lossy(body).into_owned();
+    known.iter().filter(|id| id.len() > 5).fold(text, |text, id| {
+        let other: String = id.chars().rev().collect();
+        text.replace(id.as_str(), &other)
+    })
 }
 
 /// A number of things: `1 event`, `2 events`.

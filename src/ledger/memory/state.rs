@@ -179,6 +179,7 @@ impl MemoryEvent {
 
     /// Stores the row of a redriven event.
     pub(super) fn redrive(&mut self, row: EventRow, woken: &mut BTreeSet<AccountName>) {
+        self.store_confirmed_input(base::confirmed_input_of_copy(&self.row), None);
         self.input = self.input.take().filter(|_| row.input_hash.is_some());
         self.store_row(row, woken);
     }

@@ -176,6 +176,18 @@ pub fn restore(row: EventRow, last_receipt: u64) -> (EventRow, ConfirmedInput) {
     (restored, confirmed_input)
 }
 
+/// What becomes of the confirmed input before a row loses its present one. A restored copy holds that of a delivered
+/// event as its present one.
+#[must_use]
+pub fn confirmed_input_of_copy(row: &EventRow) -> ConfirmedInput {
+    let is_delivered = row.state == EventState::Delivered && row.confirmed_hash.is_none();
+    if is_delivered && row.base.is_unread() && !row.is_frozen {
+        ConfirmedInput::TakePresent
+    } else {
+        ConfirmedInput::Keep
+    }
+}
+
 /// The row of an event that was to be sent, and waits until its base is read. Its input has to be dropped.
 #[must_use]
 pub fn wait_for_base(row: EventRow) -> EventRow {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::base::base_of_known_event;
+use super::base::{base_of_known_event, confirmed_input_of_copy};
 use super::event_row::{ConfirmedInput, EventRow};
 use super::retention::is_timeless;
 use super::stored_input::{CANCELLED, COMPLETED, replace_flags};
@@ -366,15 +366,7 @@ pub fn bases(
 }
 
 fn confirmed_input(before: &EventRow, hash: Option<InputHash>) -> ConfirmedInput {
-    let Some(confirmed) = before.confirmed_hash else {
-        // A restored copy holds the confirmed input of an event that was delivered as its present one (M23).
-        let is_of_copy = before.state == EventState::Delivered && before.base.is_unread();
-        return if is_of_copy && !before.is_frozen {
-            ConfirmedInput::TakePresent
-        } else {
-            ConfirmedInput::Keep
-        };
-    };
+    let Some(confirmed) = before.confirmed_hash else { return confirmed_input_of_copy(before) };
     if hash == Some(confirmed) {
         ConfirmedInput::Clear
     } else if before.input_hash == Some(confirmed) {

@@ -5,6 +5,7 @@ use super::list_events;
 use super::statements::{Statements as _, read_page};
 use super::transaction::WriteTx;
 use crate::event::{AccountName, EventKey};
+use crate::ledger::rules::base::confirmed_input_of_copy;
 use crate::ledger::rules::redrive::{self, can_redrive, is_selected};
 use crate::ledger::{LedgerError, Page, RedriveProgress, RedriveRequest, RedriveResult};
 
@@ -57,6 +58,8 @@ fn make_pending(tx: &mut WriteTx<'_>, id: i64) -> Result<RedriveResult, LedgerEr
     };
     match redrive::redrive(before.clone(), tx.now) {
         Ok(after) => {
+            let confirmed_input = confirmed_input_of_copy(&before);
+            event_rows::store_confirmed_input(tx.connection, id, confirmed_input, None)?;
             event_rows::replace(tx, &account, id, &before, &after)?;
             if after.input_hash.is_none() {
                 tx.connection.run("UPDATE events SET input = NULL WHERE id = ?1", [id])?;

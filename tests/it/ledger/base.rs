@@ -9,7 +9,7 @@ use webinar_bridge::event::{
 };
 use webinar_bridge::ledger::{
     BaseRead, BaseReadOutcome, BaseReads as _, ClaimRequest, EventState, EventSummary, Ledger,
-    NewReceipt, RecordResult, Retention,
+    NewReceipt, RecordResult, Redrive as _, RedriveResult, Retention,
 };
 
 use super::back_end::BackEnd;
@@ -419,6 +419,31 @@ pub(super) async fn restored_copy_sends_what_it_had_accepted<B: BackEnd>() {
     let events = ledger.all_events().await.expect("events");
     let second = events.iter().find(|event| event.key.external_event_id.as_str() == "2");
     assert_eq!(second.expect("it is there").state, EventState::Delivered);
+}
+
+/// M23: also of an event that is redriven before it is read.
+pub(super) async fn redriven_event_of_a_restored_copy_takes_what_the_copy_hears<B: BackEnd>() {
+    let back_end = B::new();
+    let ledger = back_end.open(policies());
+    ledger.accept(receipt("a", vec![created("1", "Old", NOON)])).await.expect("stored");
+    let batch = claim(&ledger, NOW).await;
+    settle(&ledger, &batch, confirmed).await;
+    ledger.close().await;
+    drop(ledger);
+    back_end.mark_copy();
+    let ledger = back_end.open(policies());
+    let key = only_event(&ledger).await.key;
+    assert_eq!(ledger.redrive(&key).await.expect("asked"), RedriveResult::Pending);
+    // It says of the copy's own time what was there already.
+    let known = receipt("b", vec![renamed("1", "Known", NOON)]);
+    ledger.accept(known).await.expect("stored");
+    let read = claim_read(&ledger).await.expect("it is to be read");
+    settle_read(&ledger, &read, found(held("Old"))).await;
+    let [event] = claim(&ledger, NOW).await.try_into().expect("it is to be sent");
+    let input: serde_json::Value = serde_json::from_slice(&event.input).expect("JSON");
+    assert_eq!(input["eventName"], "Known");
+    let detail = ledger.event_detail(&key).await.expect("read").expect("it is there");
+    assert!(detail.confirmed_input.is_some(), "HubSpot held what the copy knew");
 }
 
 /// M23: the original may have sent an occurrence that the copy does not know, with a name that the copy does not know.

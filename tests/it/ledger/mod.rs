@@ -184,6 +184,7 @@ macro_rules! suite {
                     read_is_recorded_only_for_its_own_event,
                     restored_copy_reads_what_hubspot_holds_before_it_sends,
                     restored_copy_sends_what_it_had_accepted,
+                    redriven_event_of_a_restored_copy_takes_what_the_copy_hears,
                     restored_copy_without_receipts_keeps_what_hubspot_holds,
                     occurrence_that_a_restored_copy_did_not_know_is_as_hubspot_holds_it,
                     event_that_was_pruned_is_read_before_it_is_sent_again,
