@@ -226,18 +226,22 @@ impl<'a> Reconciliation<'a> {
         if self.scope == ReconcileScope::NotOver && is_settled {
             return EventChange::Keep;
         }
-        if content.hash == before.input_hash
-            && content.gaps == before.gaps
-            && content.base == before.base
-            && !before.is_frozen
-        {
+        let is_same_input =
+            content.hash == before.input_hash && content.base == before.base && !before.is_frozen;
+        if is_same_input && content.gaps == before.gaps {
             return EventChange::Touch { id, facts };
         }
         self.last_at = self.last_at.max(self.at);
+        let row = if is_same_input && content.hash.is_some() {
+            // What is wrong with the input is no reason to send it again.
+            EventRow { gaps: content.gaps.clone(), ..before.clone() }
+        } else {
+            changed_row(before.clone(), &content, self.at)
+        };
         EventChange::Update {
             id,
             confirmed_input: confirmed_input(&before, content.hash),
-            row: Box::new(changed_row(before.clone(), &content, self.at)),
+            row: Box::new(row),
             before: Box::new(before),
             input: content.input,
             facts,
@@ -506,6 +510,23 @@ mod tests {
             let EventChange::Update { confirmed_input, .. } = change else { panic!("it changed") };
             assert_eq!(confirmed_input, expected);
         }
+    }
+
+    #[test]
+    fn event_whose_gaps_alone_change_is_not_sent_again() {
+        let event = FoldedEvent { warnings: vec![Gap::Occurrences], ..folded("One", vec![], None) };
+        let hash = input_hash(&event);
+        let delivered = EventRow {
+            state: EventState::Delivered,
+            input_hash: hash,
+            confirmed_hash: hash,
+            ..pending("one")
+        };
+        let change = change(Some(delivered.clone()), event, ReconcileScope::All);
+        let EventChange::Update { row, .. } = change else {
+            panic!("its gaps changed: {change:?}")
+        };
+        assert_eq!(*row, EventRow { gaps: vec![Gap::Occurrences], ..delivered });
     }
 
     #[test]
