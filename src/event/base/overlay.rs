@@ -270,7 +270,11 @@ impl Put {
         }
         let join = whole.and_then(|whole| whole.join_url.as_ref());
         if has_value(&own.join_url, join) {
-            let url = fields.url.as_ref().filter(|_| !has_registration);
+            // A registration link that was removed since may be the one that HubSpot holds.
+            let links = [own.registration_url.as_ref(), registration].into_iter().flatten();
+            let newest = links.map(|link| link.stamp).max();
+            let is_removed = newest.is_some_and(|stamp| !self.position.beats(&stamp));
+            let url = fields.url.as_ref().filter(|_| !has_registration && !is_removed);
             let removed = Some(&empty).filter(|_| fields.url.is_none());
             self.value(&mut own.join_url, join, url.or(removed));
         }

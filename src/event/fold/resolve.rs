@@ -190,10 +190,23 @@ fn series_history(
     all.map(resolve_whole).map(move |shape| shape.with((*shape.value == Shape::Series) == series))
 }
 
-/// Whether the webinar is a series of which no occurrence is known: of none more than the id was ever reported.
+/// Whether the webinar is a series of which no occurrence is known: of none the start was ever reported, or without a list
+/// only of such as were cancelled as soon as they were named.
 pub(in crate::event) fn lacks_occurrences(webinar: &Webinar) -> bool {
     let is_series = webinar.shape.as_ref().is_some_and(|shape| shape.value == Shape::Series);
-    is_series && !webinar.has_frozen && webinar.occurrences.values().all(Registers::is_empty)
+    let has_list = webinar.full_list.is_some() || webinar.observed_list.is_some();
+    let is_known = |own: &Registers| match (own.first_reported(), first_cancelled(own)) {
+        (None, _) => false,
+        (Some(_), None) => true,
+        (Some(reported), Some(off)) => has_list || reported < off,
+    };
+    is_series && !webinar.has_frozen && !webinar.occurrences.values().any(is_known)
+}
+
+/// When the occurrence was first cancelled on its own.
+fn first_cancelled(own: &Registers) -> Option<Stamp> {
+    let mut all = writes(&own.earlier_cancelled, own.cancelled.as_ref());
+    all.find(|off| off.value).map(|off| off.stamp)
 }
 
 /// Whether a series may have occurrences that are not known: it was deleted since a copy of the ledger was put back, and no

@@ -186,6 +186,31 @@ async fn webinar_that_became_a_series_without_dates_can_be_called_off() {
     }
 }
 
+/// M25, M27: a date of which the start is unknown, or that was only called off, takes nothing's place.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn date_that_is_only_named_or_called_off_takes_no_place() {
+    for more in ["", "recurring = \"series\""] {
+        let (setting, bridge, zoom) = start_with_series_without_dates(more).await;
+        let named =
+            json!({ "topic": "Onboarding, once", "occurrences": [{ "occurrence_id": "o1" }] });
+        let off = json!({ "id": 9, "type": 9, "topic": "Onboarding",
+            "occurrences": [{ "occurrence_id": "o2", "start_time": planned(DAY).to_string() }] });
+        let off =
+            payload(webhook("webinar.deleted", at(21), off), json!({ "operation": "single" }));
+        zoom.story([payload(updated(9, named, at(20)), json!({ "scope": "single" })), off]).await;
+        bridge.settled().await;
+        assert!(!setting.event("9").input.event_cancelled, "{more}");
+        assert_eq!(times(&setting, "9"), (Some(planned(0)), Some(planned(60))), "{more}");
+        let gap = (json!("delivered"), json!(["occurrences"]));
+        assert_eq!(state_and_gaps(&bridge, "9").await, gap, "{more}");
+        let all = json!({ "id": 9, "type": 9 });
+        let all = payload(webhook("webinar.deleted", at(30), all), json!({ "operation": "all" }));
+        zoom.story([all]).await;
+        bridge.settled().await;
+        assert!(setting.event("9").input.event_cancelled, "{more}");
+    }
+}
+
 /// M27: dates that are known take the place of the single event, also where all of them are cancelled.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn cancelled_dates_are_known_dates() {

@@ -241,7 +241,7 @@ fn facts(said: &Said<'_>, id: &str, recurring: RecurringMode) -> Vec<Facts> {
     };
     let parts = || said.occurrences().into_iter().map(part);
     // Until a part is known, the webinar stays the event that it was; what HubSpot does not hold of it waits.
-    let lacks_parts = is_series && !said.occurrences().into_iter().any(|id| said.is_described(id));
+    let lacks_parts = is_series && !said.occurrences().into_iter().any(|id| said.is_known(id));
     let as_before =
         |unknown| Facts { unknown: Some(unknown), ..of_whole(&said.before_series(), id, false) };
     let mut facts = Vec::new();

@@ -128,11 +128,16 @@ impl<'a> Said<'a> {
         Self { all: self.all.clone(), is_before_series: true, ..*self }
     }
 
-    /// Whether more than the id of an occurrence was said.
-    pub(super) fn is_described(&self, id: &OccurrenceId) -> bool {
-        self.any(|change| {
-            own_fields(change, id).is_some_and(|own| *own != WebinarFields::default())
-        })
+    /// Whether an occurrence is known: its start was said, and not only when it was called off, unless there is a list.
+    pub(super) fn is_known(&self, id: &OccurrenceId) -> bool {
+        let starts = self.statements(|change| own_fields(change, id)?.start);
+        let offs = self.statements(|change| own_fields(change, id)?.cancelled.filter(|off| *off));
+        let has_list = self.any(|change| {
+            matches!(change.listing, OccurrenceListing::Full | OccurrenceListing::Observed)
+        });
+        starts
+            .first()
+            .is_some_and(|start| has_list || offs.first().is_none_or(|off| start.place < off.place))
     }
 
     /// The newest value of a field of an occurrence, or of the whole; what names the occurrence goes before what one
