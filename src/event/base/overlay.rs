@@ -39,6 +39,15 @@ pub fn overlay<'a>(
     let mut overlaid = webinar.clone();
     overlaid.was_whole |= was_whole;
     if let Some(base) = base_of(bases, &whole_event) {
+        // It takes place and no occurrence does, so the webinar is a series no more.
+        let is_off = |occurrence| {
+            base_of(bases, &ExternalEventId::for_occurrence(id, occurrence))
+                .is_some_and(|base| base.fields.cancelled)
+        };
+        let has_occurrences = recurring == RecurringMode::Occurrence && !lacks_occurrences(webinar);
+        if is_live_over_copy(base) && has_occurrences && webinar.occurrences.keys().all(is_off) {
+            change_shape(&mut overlaid, base.position, &[Shape::Series], Shape::Single);
+        }
         write_whole(&mut overlaid, webinar, recurring, base);
     }
     // An occurrence takes place, so the webinar is a series.
@@ -98,12 +107,7 @@ fn write_whole(overlaid: &mut Webinar, webinar: &Webinar, recurring: RecurringMo
     if base.fields.start.is_some() {
         change_shape(overlaid, position, &[Shape::Timeless], Shape::Single);
     }
-    // It takes place, so the occurrences have not taken its place.
     let stands_for_occurrences = overlaid.was_whole && lacks_occurrences(overlaid);
-    let are_occurrences_events = recurring == RecurringMode::Occurrence;
-    if is_live_over_copy(base) && are_occurrences_events && !stands_for_occurrences {
-        change_shape(overlaid, position, &[Shape::Series], Shape::Single);
-    }
     let times = match overlaid.shape.as_ref().map(|shape| shape.value) {
         Some(Shape::Timeless) => Times::None,
         _ => Times::Own,
@@ -111,7 +115,7 @@ fn write_whole(overlaid: &mut Webinar, webinar: &Webinar, recurring: RecurringMo
     let is_series = overlaid.shape.as_ref().is_some_and(|shape| shape.value == Shape::Series);
     let others = Others::of_runs(webinar, position);
     // The event of the whole as it was before it became a series: it holds nothing of its occurrences.
-    if is_series && (are_occurrences_events || stands_for_occurrences) {
+    if is_series && (recurring == RecurringMode::Occurrence || stands_for_occurrences) {
         let mut own = overlaid.whole.clone();
         Writer { position, own: &mut own, others, times }.write(base);
         overlaid.replaced = Some(Box::new(own));

@@ -249,3 +249,26 @@ fn occurrence_takes_place_as_hubspot_holds_it_over_a_restored_copy() {
         assert!(!input.event_cancelled && !input.event_completed, "{said:?}");
     }
 }
+
+/// M17, M23: it was over when occurrences took its place, and HubSpot does not hold it as cancelled.
+#[test]
+fn event_that_was_over_stays_as_it_is_beside_its_occurrences_over_a_restored_copy() {
+    let start = WebinarFields { start: Some(Millis::new(1_000)), ..named("Copy") };
+    let single = Change {
+        shape: Some(Shape::Single),
+        full_picture: true,
+        ..change(ChangeKind::Updated, 5, WebinarFields { end: EndTime::after_minutes(1), ..start })
+    };
+    let series = Change { occurred_at: Some(Millis::new(NOW.get() - 1)), ..listed() };
+    let held =
+        BaseFields { start: Some(Millis::new(1_000)), end: Some(Millis::new(61_000)), ..held() };
+    let occurrence = Base { position: BasePosition::AboveReceipt(9), fields: super::held() };
+    let mut bases = above(9, "7", held);
+    bases.known.insert("7-o1".to_owned(), BaseState::Read(Box::new(occurrence)));
+    let account = ExternalAccountId::parse("acct").expect("valid");
+    let merged = merged(&[single, series]);
+    let events = fold_with_bases(&merged, &bases, &account, &id(), &policy(), NOW);
+    let cancelled: BTreeMap<&str, bool> =
+        events.iter().map(|event| (event.id.as_str(), event.flags.cancelled)).collect();
+    assert_eq!(cancelled, BTreeMap::from([("7", false), ("7-o1", false)]));
+}
