@@ -43,15 +43,28 @@ fn event_that_was_never_sent_waits() {
 }
 
 #[test]
-fn occurrence_takes_the_place_of_the_event() {
-    for cancelled in [None, Some(true)] {
+fn occurrence_takes_the_place_of_the_event_also_if_it_is_called_off_later() {
+    let mut webinar = became_series(true);
+    webinar.report(-3 * DAY, |change| change.occurrences = vec![occurrence("a", at(DAY))]);
+    for _ in 0..2 {
+        assert!(webinar.input().event_cancelled);
+        assert_eq!(whole(&webinar).warnings, []);
+        webinar.cancel(-2 * DAY, Some("a"), true);
+    }
+}
+
+/// M25: more was never said than that this one is off. A list says more.
+#[test]
+fn occurrence_that_is_called_off_as_soon_as_it_is_named_takes_no_place_without_a_list() {
+    for listing in [OccurrenceListing::Partial, OccurrenceListing::Full] {
         let mut webinar = became_series(true);
         webinar.report(-3 * DAY, |change| {
+            change.listing = listing;
             change.occurrences = vec![occurrence("a", at(DAY))];
-            change.occurrences[0].fields.cancelled = cancelled;
+            change.occurrences[0].fields.cancelled = Some(true);
         });
-        assert!(webinar.input().event_cancelled, "{cancelled:?}");
-        assert_eq!(whole(&webinar).warnings, []);
+        let is_full = listing == OccurrenceListing::Full;
+        assert_eq!(webinar.input().event_cancelled, is_full, "{listing:?}");
     }
 }
 
