@@ -158,9 +158,13 @@ impl WebinarFetch<'_> {
         if let Some(wait) = self.wait_after_webhook(asked_at, api.lag(), tries) {
             return self.retry_later(wait, format!("{reason} yet"), FetchBlame::NotFound);
         }
+        let account = match self.known_account().await {
+            Ok(account) => account,
+            Err(error) => return self.retry_after_ledger_error(tries, &error),
+        };
         let fetched = FetchedAnswers {
             webinar: self.task.webinar.clone(),
-            account: self.known_account().await,
+            account,
             at: platform_asked_at.minus(api.lag()),
             asked_at: Some(platform_asked_at),
             gone: true,
@@ -184,11 +188,14 @@ impl WebinarFetch<'_> {
             Ok(known) => {
                 FetchOutcome::GivenUp { reason, receipt: known.then(|| Box::new(receipt)) }
             }
-            Err(error) => {
-                let wait = verdict::short_backoff(tries, (self.settings.random)());
-                self.retry_later(wait, error.to_string(), FetchBlame::Source)
-            }
+            Err(error) => self.retry_after_ledger_error(tries, &error),
         }
+    }
+
+    /// The ledger could not be read: nothing is decided.
+    fn retry_after_ledger_error(&self, tries: u32, error: &LedgerError) -> FetchOutcome {
+        let wait = verdict::short_backoff(tries, (self.settings.random)());
+        self.retry_later(wait, error.to_string(), FetchBlame::Source)
     }
 
     /// Whether another webinar of the source was found within the hour, or is now. Credentials of another account of the
@@ -275,19 +282,16 @@ impl WebinarFetch<'_> {
         self.task.account.clone().or_else(configured)
     }
 
-    /// As [`Self::account`]; else, since no body says it, the only one under which the ledger knows the webinar.
-    async fn known_account(&self) -> Option<ExternalAccountId> {
+    /// As [`Self::account`]; else, since no body names it, the only one under which the ledger knows the webinar.
+    async fn known_account(&self) -> Result<Option<ExternalAccountId>, LedgerError> {
         let Settings { source, ledger, .. } = self.settings;
-        if let Some(account) = self.account() {
-            return Some(account);
+        let named = self.account();
+        if named.is_some() || source.policy.external_account_id.is_some() {
+            return Ok(named);
         }
-        if source.policy.external_account_id.is_some() {
-            return None;
-        }
-        // An error is answered by the next look at the ledger.
-        let known = ledger.accounts_of(&source.name, &self.task.webinar).await.unwrap_or_default();
+        let known = ledger.accounts_of(&source.name, &self.task.webinar).await?;
         let mut known = known.into_iter();
-        known.next().filter(|_| known.next().is_none())
+        Ok(known.next().filter(|_| known.next().is_none()))
     }
 
     /// The wait before the next request if an answer need not show yet what the last webhook reported (M11): what is
