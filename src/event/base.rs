@@ -25,8 +25,7 @@ pub use overlay::overlay;
 /// The beginning of the names of HubSpot's own properties.
 const HUBSPOT_PREFIX: &str = "hs_";
 
-/// The fields of an event as HubSpot shows it. Whether an absent, empty or false one says something depends on the base's
-/// position.
+/// The fields of an event as HubSpot shows it. The base's position decides whether an absent, empty or false one counts.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 #[allow(missing_docs, reason = "each is the field of the same name in `EventInput`")]

@@ -258,12 +258,12 @@ async fn a_copy_that_is_put_back_takes_back_no_recovery_no_opening_and_no_remova
     let past = json!({ "start_time": ago(40).to_string(), "duration": 20 });
     let over = zoom::with(zoom::webinar(2, "Over"), past);
     let run = json!({ "start_time": ago(40).to_string(), "end_time": ago(20).to_string() });
-    let told = zoom::with(zoom::webinar(3, "Told"), json!({ "agenda": "Too much" }));
+    let described = zoom::with(zoom::webinar(3, "Described"), json!({ "agenda": "Too much" }));
     Zoom::to(&bridge)
         .story([
             zoom::created(1, "Off", at(0)),
             zoom::webhook("webinar.created", at(0), over.clone()),
-            zoom::webhook("webinar.created", at(0), told),
+            zoom::webhook("webinar.created", at(0), described),
             zoom::webhook("webinar.created", at(0), zoom::series(8, "Off, too")),
             zoom::webhook("webinar.created", at(0), zoom::series(9, "Onboarding")),
             all(zoom::webhook("webinar.deleted", at(10), zoom::webinar(1, "Off"))),

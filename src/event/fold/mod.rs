@@ -147,7 +147,7 @@ fn build_views<'a>(
     }
     let lacks_occurrences = lacks_occurrences(webinar);
     match (shape, recurring) {
-        // The event of the webinar as it was stands for the occurrences until one is known.
+        // The webinar keeps the event that it had before it became a series, until an occurrence is known.
         (Some(Shape::Series), _) if lacks_occurrences && webinar.was_whole => {
             views.push(former_view(webinar, id, OccurrenceKnowledge::StoodFor));
         }

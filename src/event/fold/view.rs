@@ -52,7 +52,7 @@ pub(super) enum OccurrenceKnowledge {
     /// Some are known, and there may be others.
     Some,
     Unknown,
-    /// None is known. The event stands for them where HubSpot holds it from before the webinar was a series.
+    /// None is known. HubSpot keeps the event that the webinar had before it became a series, if it holds that.
     StoodFor,
 }
 

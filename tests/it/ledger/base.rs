@@ -434,7 +434,7 @@ pub(super) async fn redriven_event_of_a_restored_copy_takes_what_the_copy_hears<
     let ledger = back_end.open(policies());
     let key = only_event(&ledger).await.key;
     assert_eq!(ledger.redrive(&key).await.expect("asked"), RedriveResult::Pending);
-    // It says of the copy's own time what was there already.
+    // Received after the copy was made.
     let known = receipt("b", vec![renamed("1", "Known", NOON)]);
     ledger.accept(known).await.expect("stored");
     let read = claim_read(&ledger).await.expect("it is to be read");

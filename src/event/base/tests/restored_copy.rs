@@ -231,7 +231,7 @@ fn occurrence_takes_place_as_hubspot_holds_it_over_a_restored_copy() {
     let off = WebinarFields { cancelled: Some(true), ..WebinarFields::default() };
     let over = WebinarFields { completed: Some(true), ..WebinarFields::default() };
     let gone = WebinarFields { absent: Some(true), ..WebinarFields::default() };
-    for said in [
+    for report in [
         Change { occurred_at: Some(Millis::new(6)), ..none() },
         change(ChangeKind::Cancelled, 6, off.clone()),
         change(ChangeKind::Completed, 6, over),
@@ -245,8 +245,8 @@ fn occurrence_takes_place_as_hubspot_holds_it_over_a_restored_copy() {
             ..change(ChangeKind::Updated, 6, WebinarFields::default())
         },
     ] {
-        let input = input(&[listed(), said.clone()], &above(9, "7-o1", held()));
-        assert!(!input.event_cancelled && !input.event_completed, "{said:?}");
+        let input = input(&[listed(), report.clone()], &above(9, "7-o1", held()));
+        assert!(!input.event_cancelled && !input.event_completed, "{report:?}");
     }
 }
 

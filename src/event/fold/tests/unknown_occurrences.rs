@@ -53,7 +53,7 @@ fn occurrence_takes_the_place_of_the_event_also_if_it_is_called_off_later() {
     }
 }
 
-/// M25: more was never said than that this one is off. A list says more.
+/// M25: a list cancels the whole; a report of one occurrence cancels that one only.
 #[test]
 fn occurrence_that_is_called_off_as_soon_as_it_is_named_takes_no_place_without_a_list() {
     for listing in [OccurrenceListing::Partial, OccurrenceListing::Full] {
