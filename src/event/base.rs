@@ -6,8 +6,10 @@
 //! the copy holds (M23).
 
 mod overlay;
+mod series_dates;
 #[cfg(test)]
 mod tests;
+mod writer;
 
 use std::collections::BTreeMap;
 
@@ -19,8 +21,8 @@ use super::input::{DEFAULT_TYPE, EventInput};
 use super::policy::Policy;
 use super::register::{Precedence, Stamp};
 use super::time::Millis;
-pub(super) use overlay::HELD;
 pub use overlay::overlay;
+pub(super) use writer::HELD;
 
 /// The beginning of the names of HubSpot's own properties.
 const HUBSPOT_PREFIX: &str = "hs_";

@@ -129,6 +129,13 @@ identifier!(
     OccurrenceId, check_platform_id
 );
 
+impl OccurrenceId {
+    /// The id of an occurrence that HubSpot shows and no platform named. No platform can give it.
+    pub(super) fn unnamed(number: u8) -> Self {
+        Self(format!("\u{0}{number}"))
+    }
+}
+
 /// HubSpot's `externalEventId`: a webinar's id, or `{webinar}-{occurrence}`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct ExternalEventId(String);

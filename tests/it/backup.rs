@@ -333,3 +333,44 @@ async fn a_copy_that_is_put_back_delivers_what_it_had_accepted() {
     assert_eq!(setting.event("1").input.event_name, "One, newer");
     assert!(setting.event("2").input.event_cancelled);
 }
+
+/// M23, M27: of a series that is one event HubSpot's times are newer, until its dates are heard of.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_copy_that_is_put_back_keeps_the_times_of_a_series_that_is_one_event() {
+    let setting = Setting::new("recurring = \"series\"");
+    let bridge = setting.start();
+    let date = |id: &str, day: i64| {
+        let start = planned(day * 24 * 60).to_string();
+        json!({ "occurrence_id": id, "start_time": start, "duration": 30 })
+    };
+    let dates = |event: &str, at, all: &[Value]| {
+        let with_dates = json!({ "occurrences": all });
+        zoom::webhook(event, at, zoom::with(zoom::series(9, "Onboarding"), with_dates))
+    };
+    let told = [date("o1", 1), date("o2", 2), date("o3", 3)];
+    Zoom::to(&bridge).story([dates("webinar.created", at(0), &told)]).await;
+    bridge.settled().await;
+    let copy = setting.folder.path().join("copy.db");
+    let (code, said) = setting.run(&["backup", "--to", copy.to_str().expect("text")]).await;
+    assert_eq!(code, Some(0), "{said}");
+    let told = [date("o2", 2), date("o3", 3), date("o4", 9)];
+    let longer = zoom::payload(dates("webinar.updated", at(20), &told), json!({ "scope": "all" }));
+    Zoom::to(&bridge).story([longer]).await;
+    bridge.settled().await;
+    let check = |name: &str, day: i64| {
+        let input = setting.event("9").input;
+        let times = (input.start_date_time, input.end_date_time);
+        let expected = (Some(planned(2 * 24 * 60)), Some(planned(day * 24 * 60 + 30)));
+        assert_eq!((input.event_name.as_str(), times), (name, expected));
+        assert!(!input.event_cancelled && !input.event_completed);
+    };
+    check("Onboarding", 9);
+    assert_eq!(bridge.terminate(), Some(0));
+    let bridge = put_back(&setting, &copy, [zoom::renamed(9, "Later", at(40))]).await;
+    check("Later", 9);
+    let object = json!({ "id": 9, "type": 9, "topic": "Later", "occurrences": [date("o4", 10)] });
+    let moved = zoom::webhook("webinar.updated", at(50), object);
+    Zoom::to(&bridge).story([zoom::payload(moved, json!({ "scope": "single" }))]).await;
+    bridge.settled().await;
+    check("Later", 10);
+}

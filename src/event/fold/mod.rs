@@ -213,6 +213,7 @@ fn whole_view<'a>(webinar: &'a Webinar, id: &WebinarId, shape: Option<Shape>) ->
         cancelled: effective_cancellation(webinar, cancelled, over_at),
         completed,
         has_begun: runs.has_begun,
+        begun: start.filter(|_| runs.has_begun),
         start,
         end,
         ..EventView::from_registers(ExternalEventId::for_webinar(id), None, whole)
@@ -291,6 +292,7 @@ fn occurrence_view<'a>(
         cancelled: effective_cancellation(webinar, cancelled, over_at),
         completed,
         has_begun: runs.has_begun,
+        begun: start.filter(|_| runs.has_begun),
         start,
         end,
         times_known,
@@ -315,6 +317,7 @@ fn series_view<'a>(webinar: &'a Webinar, id: &WebinarId) -> EventView<'a> {
         cancelled: if all.is_empty() { whole_off } else { last_off },
         completed: last.and_then(|view| view.completed),
         has_begun: last.is_some_and(|view| view.has_begun),
+        begun: last.and_then(|view| view.begun),
         start: live.iter().filter_map(|view| view.start).min_by_key(|start| start.value),
         end: live.iter().filter_map(|view| view.end).max_by_key(|end| end.value),
         times_known: live.iter().all(|view| view.times_known),

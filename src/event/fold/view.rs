@@ -22,7 +22,7 @@ use crate::expression::StepBudget;
 
 /// A webinar that has begun is completed this long after its planned end, although the platform never reported that it ended.
 const LOST_END: Duration = Duration::from_hours(24);
-/// The length of a webinar whose end is unknown, for deciding whether it is over.
+/// The length of a webinar whose end is unknown.
 const ASSUMED_LENGTH: Duration = Duration::from_hours(24);
 
 /// The resolved values of one event, each with its origin.
@@ -41,6 +41,8 @@ pub(super) struct EventView<'a> {
     pub(super) completed: Option<Resolved<bool>>,
     /// Whether it has begun, and nobody reported that it ended.
     pub(super) has_begun: bool,
+    /// The start of what has begun.
+    pub(super) begun: Option<Resolved<Millis>>,
     pub(super) times_known: bool,
     pub(super) occurrences: OccurrenceKnowledge,
 }
@@ -88,6 +90,7 @@ impl<'a> EventView<'a> {
             cancelled: None,
             completed: None,
             has_begun: false,
+            begun: None,
             times_known: true,
             occurrences: OccurrenceKnowledge::Known,
         }
@@ -133,8 +136,15 @@ impl<'a> EventView<'a> {
 
     /// The end after which a timer may complete the event.
     fn open_end(&self) -> Option<Millis> {
-        let end = self.end.filter(|_| !self.is_cancelled() && !self.is_completed());
-        end.map(|end| end.value)
+        self.last_end()
+            .filter(|_| !self.is_cancelled() && !self.is_completed())
+            .map(|end| end.value)
+    }
+
+    /// The end; what has begun without a planned one is assumed to end some time, too.
+    fn last_end(&self) -> Option<Resolved<Millis>> {
+        let assumed = || self.begun.map(|start| start.with(start.value.plus(ASSUMED_LENGTH)));
+        self.end.or_else(assumed)
     }
 
     /// Time at which the completion timer runs out, past or to come.
@@ -162,7 +172,7 @@ impl<'a> EventView<'a> {
             resolved.map(|flag| flag.with(Value::from(flag.value)))
         };
         let timed_out = self.completion_time(policy).is_some_and(|due| due <= now);
-        let timed_out = self.end.filter(|_| timed_out).map(|end| end.with(true));
+        let timed_out = self.last_end().filter(|_| timed_out).map(|end| end.with(true));
         let (url, link) = self.url();
         let fields = [
             ("name", text(self.name)),

@@ -16,6 +16,8 @@ pub fn redrive(row: EventRow, now: Millis) -> Result<EventRow, RedriveResult> {
     match row.state {
         EventState::Incomplete => return Err(RedriveResult::Incomplete),
         EventState::Filtered => return Err(RedriveResult::Filtered),
+        // Nothing is known of it but what HubSpot holds.
+        _ if row.is_frozen && row.base.is_unread() => return Err(RedriveResult::Incomplete),
         EventState::Pending | EventState::Delivered | EventState::Dead => {}
     }
     let pending_since = if row.state == EventState::Pending { row.pending_since } else { now };
@@ -72,6 +74,15 @@ mod tests {
         let redriven = redrive(restored, NOW).expect("it can be sent");
         assert!(waits_for_base(&redriven), "M23");
         assert_eq!((redriven.input_hash, redriven.version), (None, 2));
+    }
+
+    /// M23, M26: it is folded no more, so it would wait for ever.
+    #[test]
+    fn frozen_event_of_a_restored_copy_is_not_redriven() {
+        let base = BaseState::unread(BasePosition::AboveReceipt(9));
+        let delivered = EventRow { state: EventState::Delivered, base, ..pending("one") };
+        let frozen = EventRow { is_frozen: true, ..delivered };
+        assert_eq!(redrive(frozen, NOW), Err(RedriveResult::Incomplete));
     }
 
     #[test]

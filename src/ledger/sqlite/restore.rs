@@ -37,6 +37,8 @@ pub(super) fn restore_copy(connection: &mut Connection, now: Millis) -> Result<(
     let copied_at: Option<Millis> =
         connection.value("SELECT copied_at FROM store WHERE id = 0", ())?;
     let Some(copied_at) = copied_at else { return Ok(()) };
+    let restored_at: Option<Millis> =
+        connection.value("SELECT restored_at FROM store WHERE id = 0", ())?;
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let last = u64::try_from(ReceiptNumbers::after(&transaction)?.last()).unwrap_or(0);
     let ids: Vec<i64> =
@@ -62,5 +64,12 @@ pub(super) fn restore_copy(connection: &mut Connection, now: Millis) -> Result<(
         %copied_at,
         "the store is a copy that was put back: what HubSpot holds of an event is read before it is sent again"
     );
+    if let Some(restored_at) = restored_at {
+        tracing::warn!(
+            %restored_at,
+            "the store was put back before: if `--restored` was left on since, remove it, as each start with it takes \
+             HubSpot for newer than what was accepted and not delivered"
+        );
+    }
     Ok(())
 }

@@ -4,7 +4,9 @@
 
 use serde::Deserialize;
 
-use super::object::{ListedOccurrence, WebinarObject, listed_ids, occurrence_changes, read_fields};
+use super::object::{
+    self, ListedOccurrence, WebinarObject, listed_ids, occurrence_changes, read_fields,
+};
 use super::payload::{self, Webinar, ZoomWebhook};
 use crate::event::{
     Change, ChangeKind, OccurrenceChange, OccurrenceId, OccurrenceListing, RunChange, RunPhase,
@@ -83,7 +85,27 @@ pub(super) fn read(text: &str, action: ZoomWebinarAction) -> Result<PayloadConte
             apply_cancellation(&mut change, webinar, scope, action == ZoomWebinarAction::Deleted)?;
         }
     }
-    Ok(PayloadContent::Changes { changes: vec![change], bad_fields: reader.into_bad_fields() })
+    let earlier = earlier_shape(&change, &webhook, &mut reader);
+    let changes = earlier.into_iter().chain([change]).collect();
+    Ok(PayloadContent::Changes { changes, bad_fields: reader.into_bad_fields() })
+}
+
+/// The change before this one, where the body shows that the series was one event until then: nobody else may have reported
+/// that, and HubSpot may hold that event.
+fn earlier_shape(
+    change: &Change,
+    webhook: &ZoomWebhook<'_, Webinar<'_>>,
+    reader: &mut FieldReader,
+) -> Option<Change> {
+    let old = webhook.old.kind.filter(|_| change.shape == Some(Shape::Series));
+    let shape = reader.read("old_object.type", old, object::shape_of_type)?;
+    let account = change.account.clone();
+    let earlier = Change {
+        account,
+        occurred_at: change.occurred_at,
+        ..Change::new(change.webinar.clone(), change.kind)
+    };
+    (shape != Shape::Series).then_some(Change { shape: Some(shape), ..earlier })
 }
 
 /// Whether a change applies to the whole series or to single occurrences.

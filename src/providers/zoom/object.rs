@@ -46,16 +46,20 @@ pub(super) fn occurrence_changes(
     listed.into_iter().map(change).collect()
 }
 
+/// The shape of a `type`: single webinars, recurring ones without fixed times, recurring ones with fixed times (Zoom's
+/// generated types: <https://github.com/zoom/rivet-javascript>, meetings/meetings.d.ts).
+pub(super) fn shape_of_type(raw: &RawValue) -> Option<Shape> {
+    match lenient::integer(raw)? {
+        5 => Some(Shape::Single),
+        6 => Some(Shape::Timeless),
+        9 => Some(Shape::Series),
+        _ => None,
+    }
+}
+
 impl WebinarObject {
     pub(super) fn read(object: &Webinar<'_>, reader: &mut FieldReader) -> Result<Self, String> {
-        // Single webinars, recurring ones without fixed times, recurring ones with fixed times (Zoom's generated types:
-        // https://github.com/zoom/rivet-javascript, meetings/meetings.d.ts).
-        let typed = reader.read("type", object.kind, |raw| match lenient::integer(raw)? {
-            5 => Some(Shape::Single),
-            6 => Some(Shape::Timeless),
-            9 => Some(Shape::Series),
-            _ => None,
-        });
+        let typed = reader.read("type", object.kind, shape_of_type);
         let one_event = matches!(typed, Some(Shape::Single | Shape::Timeless));
         let fields = read_fields(object, reader);
         let (mut listed, mut unreadable) = read_occurrences(object, reader)?;

@@ -80,6 +80,8 @@ pub(super) struct Occurrence<'a> {
 #[derive(Debug, Default, Deserialize)]
 #[serde(bound(deserialize = "'de: 'a"))]
 pub(super) struct OldObject<'a> {
+    #[serde(rename = "type")]
+    pub(super) kind: Option<&'a RawValue>,
     pub(super) start_time: Option<&'a RawValue>,
     pub(super) timezone: Option<&'a RawValue>,
     pub(super) occurrences: Option<&'a RawValue>,

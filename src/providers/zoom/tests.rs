@@ -142,6 +142,25 @@ fn update_that_makes_one_event_of_a_series_names_what_it_had() {
     }
 }
 
+/// M27: the event that the webinar was before it became a series may be HubSpot's, although nobody else told of it.
+#[test]
+fn update_that_makes_a_series_of_one_event_says_what_it_was() {
+    let shapes = |old: Value, new: u8| -> Vec<Option<Shape>> {
+        let parsed = webhook(
+            "webinar.updated",
+            json!({ "object": { "id": 1, "type": new }, "old_object": old }),
+        );
+        let PayloadContent::Changes { changes, .. } = parsed.content else { panic!("no changes") };
+        changes.iter().map(|change| change.shape).collect()
+    };
+    let series = Some(Shape::Series);
+    assert_eq!(shapes(json!({ "type": 5 }), 9), [Some(Shape::Single), series]);
+    assert_eq!(shapes(json!({ "type": 6 }), 9), [Some(Shape::Timeless), series]);
+    assert_eq!(shapes(json!({ "type": 9 }), 9), [series]);
+    assert_eq!(shapes(json!({}), 9), [series]);
+    assert_eq!(shapes(json!({ "type": 9 }), 5), [Some(Shape::Single)]);
+}
+
 /// M24: a full list leaves out only what is known; the old list names what HubSpot may hold from before.
 #[test]
 fn update_with_a_full_list_names_what_it_replaced() {

@@ -214,6 +214,8 @@ struct Facts {
     is_over: bool,
     /// It has begun, and nobody said that it ended.
     has_begun: bool,
+    /// The start of what has begun.
+    begun: Option<Millis>,
     start: Option<Millis>,
     end: Option<Millis>,
     /// What is not known of it.
@@ -271,6 +273,7 @@ fn of_whole(said: &Said<'_>, id: &str, replaced: bool) -> Facts {
         is_off: off.is_some_and(|since| end.counts.is_none_or(|end| since.said_at <= end)),
         is_over: end.is_over,
         has_begun: end.has_begun,
+        begun: times.start.filter(|_| end.has_begun),
         start: times.start,
         end: end.shown,
         unknown: None,
@@ -287,6 +290,7 @@ fn of_occurrence(said: &Said<'_>, series: &str, id: &OccurrenceId) -> Facts {
         is_off: off.is_some_and(|since| end.counts.is_none_or(|end| since.said_at <= end)),
         is_over: end.is_over,
         has_begun: end.has_begun,
+        begun: times.start.filter(|_| end.has_begun),
         start: times.start,
         end: end.shown,
         unknown: (!times.are_known).then_some(Unknown::Times),
@@ -310,6 +314,7 @@ fn of_all(said: &Said<'_>, id: &str, parts: Vec<Facts>) -> Facts {
         is_off,
         is_over: last.is_some_and(|last| last.is_over),
         has_begun: last.is_some_and(|last| last.has_begun),
+        begun: last.and_then(|last| last.begun),
         start: live.iter().filter_map(|part| part.start).min(),
         end: live.iter().filter_map(|part| part.end).max(),
         unknown: if are_parts_known {
@@ -337,11 +342,12 @@ impl Facts {
         let name = text(|fields| fields.name.as_ref());
         let organizer =
             text(|fields| fields.organizer.as_ref()).or_else(|| policy.organizer.clone());
-        // M18: an end that was lost is made up for a day later.
+        // M18: an end that was lost is made up for a day later. What has begun without a planned end ends within a day (M17).
         let lost_end = self.has_begun.then_some(Duration::from_hours(24));
         let grace = policy.complete_after_end.or(lost_end);
         let timer = grace.filter(|_| !self.is_off && !self.is_over);
-        let timer = timer.zip(self.end).map(|(grace, end)| end.plus(grace));
+        let assumed = self.begun.map(|start| start.plus(Duration::from_hours(24)));
+        let timer = timer.zip(self.end.or(assumed)).map(|(grace, end)| end.plus(grace));
         // What HubSpot holds keeps its times, and what is cancelled needs none that are sure.
         let can_do_without = self.start.is_some() && (is_held || self.is_off);
         let unknown = match self.unknown {

@@ -4,8 +4,8 @@
 //! The oracle cannot know what such an event becomes as exactly as others: the bridge builds on what HubSpot shows. It knows
 //! what M20 and M23 promise: HubSpot's values are not erased. A value that nobody said anything about since is as HubSpot
 //! held it. Of what was pruned, empty and `false` say nothing: there an older word may return. Not so in a copy: HubSpot is
-//! newer. And all are below what was reported since: a report that is newer than all that anybody heard before arrives at HubSpot. A creation is no report: what HubSpot
-//! holds lies above it.
+//! newer. And all are below what was reported since: a report that is newer than all that anybody heard before arrives at
+//! HubSpot. A creation is no report: what HubSpot holds lies above it.
 
 use std::collections::BTreeMap;
 
@@ -29,6 +29,8 @@ pub(super) struct KeptEvents {
 #[derive(Debug, Clone)]
 struct Kept {
     webinar: Name,
+    /// It is the one event of a whole series.
+    is_whole_series: bool,
     /// How HubSpot held the event when the bridge lost what it knew.
     held: UpsertInput,
     spoken: Spoken,
@@ -83,10 +85,8 @@ impl KeptEvents {
         before: Before,
         held: &StoredEvent,
     ) {
-        // The times of a series that is one event follow from its occurrences, and so does its completion.
-        let (times, completed) = (is_whole_series, is_whole_series);
-        let spoken = Spoken { times, completed, ..Spoken::default() };
-        let kept = Kept { webinar, held: held.input.clone(), spoken, before };
+        let (held, spoken) = (held.input.clone(), Spoken::default());
+        let kept = Kept { webinar, is_whole_series, held, spoken, before };
         self.events.insert(key, kept);
     }
 
@@ -121,11 +121,17 @@ impl KeptEvents {
                 if key.external_event_id.occurrence_of(id).as_ref() == Some(occurrence) {
                     kept.spoken.hear_fields(fields);
                 }
+                // The times of the one event follow from its occurrences, and so do its flags.
+                if kept.is_whole_series {
+                    kept.spoken.hear_dates(fields);
+                }
             }
             let is_list = change.listing != OccurrenceListing::Partial;
             // A list says who takes place; another shape cancels the events of the one before.
             kept.spoken.cancelled |= is_list || change.shape.is_some();
-            kept.spoken.completed |= change.session.is_some();
+            let is_list_of_dates = is_list && kept.is_whole_series;
+            kept.spoken.completed |= change.session.is_some() || is_list_of_dates;
+            kept.spoken.times |= is_list_of_dates;
             kept.spoken.times |= change.session.is_some() || change.shape.is_some();
         }
     }
@@ -138,7 +144,7 @@ impl KeptEvents {
         reports: impl Fn(&EventKey, &Name) -> Option<LastReports>,
     ) -> Vec<String> {
         let mut violations = Vec::new();
-        for (key, Kept { webinar, held, spoken, before }) in &self.events {
+        for (key, Kept { webinar, held, spoken, before, .. }) in &self.events {
             let id = key.external_event_id.as_str();
             let Some(StoredEvent { input: now, .. }) = stored(key) else {
                 violations.push(format!("HubSpot lost {id}"));
@@ -210,6 +216,17 @@ impl Spoken {
         // Both hold for a date.
         self.cancelled |= moves || fields.cancelled.is_some() || fields.absent.is_some();
         self.completed |= moves || fields.completed.is_some();
+    }
+
+    /// Of an occurrence of the one event.
+    fn hear_dates(&mut self, fields: &WebinarFields) {
+        let mut heard = Self::default();
+        heard.hear_fields(fields);
+        // An occurrence that is cancelled or takes place may be the first or the last one.
+        let is_heard = heard.times || heard.cancelled || heard.completed;
+        self.times |= is_heard;
+        self.cancelled |= is_heard;
+        self.completed |= is_heard;
     }
 
     /// The fields that HubSpot held, and that nobody spoke of, and that are not so any more. The organizer is what the

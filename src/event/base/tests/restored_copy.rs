@@ -272,3 +272,177 @@ fn event_that_was_over_stays_as_it_is_beside_its_occurrences_over_a_restored_cop
         events.iter().map(|event| (event.id.as_str(), event.flags.cancelled)).collect();
     assert_eq!(cancelled, BTreeMap::from([("7", false), ("7-o1", false)]));
 }
+
+/// M23: moved after that, it has its planned length again, not that of the run that HubSpot holds.
+#[test]
+fn moved_webinar_has_its_planned_length_over_a_restored_copy() {
+    let start = WebinarFields { start: Some(START), ..named("Copy") };
+    let fields = WebinarFields { end: EndTime::after_minutes(90), ..start };
+    let created = Change {
+        shape: Some(Shape::Single),
+        full_picture: true,
+        ..change(ChangeKind::Updated, 5, fields)
+    };
+    let bases = above(1, "7", BaseFields { completed: true, ..held() });
+    let over = input(std::slice::from_ref(&created), &bases);
+    assert_eq!((over.end_date_time, over.event_completed), (Some(END), true));
+    let later = END.plus(std::time::Duration::from_hours(24));
+    let fields = WebinarFields { start: Some(later), ..WebinarFields::default() };
+    let moved = change(ChangeKind::Updated, END.get() + 60_000, fields);
+    let moved = input(&[created, moved], &bases);
+    let end = later.plus(std::time::Duration::from_mins(90));
+    assert_eq!((moved.end_date_time, moved.event_completed), (Some(end), false));
+}
+
+/// The flags of the series' events over what HubSpot held of the occurrences `o1` and `o2`.
+fn cancelled_of_series(changes: &[Change], held_as_cancelled: [bool; 2]) -> [bool; 2] {
+    let position = BasePosition::AboveReceipt(1);
+    let bases = ["7-o1", "7-o2"].into_iter().zip(held_as_cancelled).map(|(id, cancelled)| {
+        let fields = BaseFields { cancelled, ..held() };
+        (id.to_owned(), BaseState::Read(Box::new(Base { position, fields })))
+    });
+    let bases = EventBases { known: bases.collect(), ..EventBases::default() };
+    let account = ExternalAccountId::parse("acct").expect("valid");
+    let events = fold_with_bases(&merged(changes), &bases, &account, &id(), &policy(), NOW);
+    [0, 1].map(|n| events[n].flags.cancelled)
+}
+
+/// M23: a series that is recovered takes back its own cancellation, not that of a single occurrence.
+#[test]
+fn recovered_series_recovers_no_occurrence_that_hubspot_holds_as_cancelled_alone() {
+    let both = dates(OccurrenceListing::Full, 5, vec![date("o1", 0), date("o2", 1)]);
+    let on = WebinarFields { cancelled: Some(false), ..WebinarFields::default() };
+    let changes = [both, change(ChangeKind::Recovered, 6, on)];
+    assert_eq!(cancelled_of_series(&changes, [false, true]), [false, true]);
+    assert_eq!(cancelled_of_series(&changes, [true, true]), [false, false]);
+    assert_eq!(cancelled_of_series(&changes[..1], [true, true]), [true, true]);
+}
+
+/// M23, M27: the one event that HubSpot holds instead of the copy's series has no times if HubSpot holds none.
+#[test]
+fn event_without_times_takes_the_place_of_a_restored_copys_series() {
+    let mut fields = BaseFields { start: None, end: None, ..held() };
+    let series = dates(OccurrenceListing::Full, 5, vec![date("o1", 0)]);
+    let times = |fields: &BaseFields| {
+        let mut bases = above(1, "7", fields.clone());
+        let position = BasePosition::AboveReceipt(1);
+        let off = BaseFields { cancelled: true, ..super::held() };
+        let off = BaseState::Read(Box::new(Base { position, fields: off }));
+        bases.known.insert("7-o1".to_owned(), off);
+        let account = ExternalAccountId::parse("acct").expect("valid");
+        let merged = merged(std::slice::from_ref(&series));
+        let events = fold_with_bases(&merged, &bases, &account, &id(), &policy(), NOW);
+        let whole = events.iter().find(|event| event.id.as_str() == "7").expect("it is there");
+        assert!(!whole.flags.cancelled);
+        (whole.start, whole.end)
+    };
+    assert_eq!(times(&fields), (None, None));
+    fields.start = Some(START);
+    assert_eq!(times(&fields).0, Some(START));
+}
+
+/// A date of the series, `from` days after the start, of an hour.
+fn date(id: &str, from: i64) -> OccurrenceChange {
+    let start = Millis::new(START.get() + from * 86_400_000);
+    let fields = WebinarFields { start: Some(start), ..WebinarFields::default() };
+    OccurrenceChange { id: OccurrenceId::parse(id).expect("valid"), fields }
+}
+
+fn dates(listing: OccurrenceListing, at: i64, occurrences: Vec<OccurrenceChange>) -> Change {
+    let whole = WebinarFields { end: EndTime::after_minutes(60), ..named("New") };
+    let shape = Some(Shape::Series);
+    let kind = ChangeKind::Updated;
+    Change { shape, full_picture: true, occurrences, listing, ..change(kind, at, whole) }
+}
+
+/// The days from the start to the first date, and to the last one that ends the event.
+fn days(changes: &[Change], position: BasePosition, fields: &BaseFields) -> (i64, i64, bool) {
+    let base = Base { position, fields: fields.clone() };
+    let known = BTreeMap::from([("7".to_owned(), BaseState::Read(Box::new(base)))]);
+    let bases = EventBases { known, ..EventBases::default() };
+    let policy = Policy { organizer: None, recurring: RecurringMode::Series, ..policy() };
+    let input = folded(changes, &bases, &policy).content.expect("complete");
+    let day = |at: Millis, from: Millis| (at.get() - from.get()) / 86_400_000;
+    let (start, end) =
+        (input.start_date_time.expect("a start"), input.end_date_time.expect("an end"));
+    (day(start, START), day(end, END), input.event_completed)
+}
+
+/// What HubSpot held of a series of ten days that is one event.
+fn held_series() -> BaseFields {
+    BaseFields { end: Some(Millis::new(END.get() + 10 * 86_400_000)), ..held() }
+}
+
+/// M23, M27: the dates of the one event of a series are newer in HubSpot than in the copy, until they are heard of.
+#[test]
+fn dates_of_a_series_that_is_one_event_hold_over_a_restored_copy() {
+    let partial = OccurrenceListing::Partial;
+    let copy =
+        dates(OccurrenceListing::Full, 5, vec![date("o1", -1), date("o2", 2), date("o3", 20)]);
+    let fields = held_series();
+    let position = BasePosition::AboveReceipt(1);
+    let fold = |later: &[Change]| {
+        let changes: Vec<Change> = [&copy].into_iter().chain(later).cloned().collect();
+        days(&changes, position, &fields)
+    };
+    assert_eq!(fold(&[]), (0, 10, false), "nothing is heard of");
+    let text = change(ChangeKind::Updated, 6, named("Newer"));
+    assert_eq!(fold(&[text]), (0, 10, false), "a text says nothing of dates");
+    assert_eq!(fold(&[dates(partial, 6, vec![date("o2", 3)])]), (0, 10, false), "one within");
+    assert_eq!(fold(&[dates(partial, 6, vec![date("o4", 12)])]), (0, 12, false), "one after");
+    assert_eq!(fold(&[dates(partial, 6, vec![date("o0", -3)])]), (-3, 10, false), "one before");
+    let list = dates(OccurrenceListing::Full, 6, vec![date("o2", 2), date("o3", 4)]);
+    assert_eq!(fold(&[list]), (2, 4, false), "all of them");
+    // The date that HubSpot shows as the last one is heard of, and moved.
+    let moved = [dates(partial, 6, vec![date("o4", 10)]), dates(partial, 7, vec![date("o4", 9)])];
+    assert_eq!(fold(&moved), (0, 9, false));
+    let copy_of_base = dates(OccurrenceListing::Full, 5, vec![date("o1", 0), date("o2", 10)]);
+    let moved = dates(partial, 6, vec![date("o1", 1)]);
+    assert_eq!(days(&[copy_of_base.clone(), moved], position, &fields), (1, 10, false));
+    let moved = dates(partial, 6, vec![date("o2", 9)]);
+    assert_eq!(days(&[copy_of_base, moved], position, &fields), (0, 9, false));
+}
+
+/// M23, M27: so is whether it is completed, until a later date is heard of.
+#[test]
+fn completed_series_that_is_one_event_holds_over_a_restored_copy() {
+    let copy = dates(OccurrenceListing::Full, 5, vec![date("o1", 0), date("o2", 20)]);
+    let fields = BaseFields { completed: true, ..held_series() };
+    let position = BasePosition::AboveReceipt(1);
+    assert_eq!(days(std::slice::from_ref(&copy), position, &fields), (0, 10, true));
+    let later = dates(OccurrenceListing::Partial, 6, vec![date("o3", 12)]);
+    assert_eq!(days(&[copy, later], position, &fields), (0, 12, false));
+    let at = |days: i64| Millis::new(START.get() + days * 86_400_000 + 3_600_000);
+    let run = RunChange { phase: RunPhase::Ended, started_at: Some(START), ended_at: Some(at(20)) };
+    let run =
+        RunChange { started_at: Some(at(20).minus(std::time::Duration::from_hours(1))), ..run };
+    let run = Change {
+        session: Some(run),
+        ..change(ChangeKind::Completed, at(20).get(), WebinarFields::default())
+    };
+    let copy = dates(OccurrenceListing::Full, 5, vec![date("o1", 0), date("o2", 20)]);
+    let open = held_series();
+    assert!(!days(&[copy.clone(), run.clone()], BasePosition::AboveReceipt(2), &open).2);
+    // The last date ends.
+    let ended_at = Some(at(10));
+    let started_at = ended_at.map(|at| at.minus(std::time::Duration::from_hours(1)));
+    let run = RunChange { phase: RunPhase::Ended, started_at, ended_at };
+    let run = Change {
+        session: Some(run),
+        ..change(ChangeKind::Completed, at(10).get(), WebinarFields::default())
+    };
+    assert!(days(&[copy, run], position, &open).2);
+}
+
+/// M20, M27: a date that is heard of does not take the place of all that HubSpot holds of the others.
+#[test]
+fn dates_of_a_series_that_is_one_event_hold_beside_one_that_is_heard_of() {
+    let partial = OccurrenceListing::Partial;
+    let fields = held_series();
+    let position = BasePosition::AboveCreation;
+    let known = |from| dates(partial, 6, vec![date("o2", from)]);
+    assert_eq!(days(&[known(3)], position, &fields), (0, 10, false));
+    assert_eq!(days(&[known(12)], position, &fields), (0, 12, false));
+    let full = dates(OccurrenceListing::Full, 7, vec![date("o2", 3)]);
+    assert_eq!(days(&[known(3), full], position, &fields), (3, 3, false));
+}

@@ -113,6 +113,31 @@ fn completed_event_has_no_timer() {
     assert!(event.content.expect("complete").event_completed);
 }
 
+/// M17, M18: what began without a planned end is over within a day, and its end is made up for a day later.
+#[test]
+fn lost_end_is_made_up_for_without_a_planned_end() {
+    let begun = |end: Option<EndTime>, policy: &Policy| {
+        let mut webinar = TestWebinar::single();
+        webinar.state.whole.end = None;
+        webinar.report(-DAY, |change| change.whole.end = end);
+        webinar.run(0, RunPhase::Started, 0, None);
+        let due = webinar.fold_with(policy, HOUR).remove("7").expect("one").due_at;
+        let due = due.expect("a timer");
+        let at_due = webinar.fold_with(policy, due.get() - at(0).get()).remove("7").expect("one");
+        let input = at_due.content.expect("complete");
+        assert!(input.event_completed);
+        (due, input.end_date_time)
+    };
+    let timed = Policy { complete_after_end: Some(std::time::Duration::from_mins(30)), ..policy() };
+    let planned = EndTime::after_minutes(60);
+    assert_eq!(begun(planned, &policy()), (at(HOUR + DAY), Some(at(HOUR))));
+    assert_eq!(begun(None, &policy()), (at(2 * DAY), None));
+    assert_eq!(begun(None, &timed), (at(DAY + HOUR / 2), None));
+    let mut silent = TestWebinar::single();
+    silent.state.whole.end = None;
+    assert_eq!(silent.fold_with(&timed, HOUR).remove("7").expect("one").due_at, None);
+}
+
 #[test]
 fn series_as_one_event_is_cancelled_with_its_last_occurrence() {
     let one = Policy { recurring: RecurringMode::Series, ..policy() };

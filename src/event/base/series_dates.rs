@@ -1,0 +1,122 @@
+//! The dates of a series that is one event, as HubSpot holds them.
+//!
+//! The event begins with the first date and ends with the last (M27). HubSpot shows only these two times. So two dates
+//! stand for what it holds: one that begins with the event, and one that ends with it. They lie among the others like
+//! everything else that HubSpot held, and take part until the dates that they stand for are heard of.
+
+use std::time::Duration;
+
+use super::writer::{Others, Put, Times, cancellation_stamps, list_stamps, observed_stamps};
+use super::{Base, BaseFields, BasePosition};
+use crate::event::change::EndTime;
+use crate::event::id::OccurrenceId;
+use crate::event::time::Millis;
+use crate::event::webinar::{Registers, Webinar};
+
+/// The length of the last date where none is known. It decides only which run is that date's.
+const ASSUMED_LENGTH: Duration = Duration::from_hours(1);
+
+/// A date that HubSpot shows of a series.
+struct ShownDate {
+    start: Millis,
+    end: Option<Millis>,
+}
+
+/// Writes the first and the last date that HubSpot shows. Older dates that they replace or that lie outside do not take
+/// place any more.
+pub(super) fn write(overlaid: &mut Webinar, webinar: &Webinar, base: &Base) {
+    let Base { position, fields } = base;
+    let Some(start) = fields.start else { return };
+    let end = fields.end;
+    let length = length(webinar);
+    let is_at_end = |own: &Registers, begins: Millis| {
+        let own_end = own.end.as_ref().map_or(EndTime::After(length), |end| end.value);
+        end.is_some_and(|end| own_end.for_start(Some(begins)) == Some(end))
+    };
+    let heard = || webinar.occurrences.values().filter(|own| is_newer(own, *position));
+    let is_first_heard = heard().any(|own| starts(own).any(|begins| begins == start));
+    let is_last_heard = heard().any(|own| starts(own).any(|begins| is_at_end(own, begins)));
+    let last_start = end.map(|end| end.minus(Duration::from_millis(length)).max(start));
+    let shown = match last_start.filter(|last| *last > start) {
+        None if is_first_heard && (is_last_heard || end.is_none()) => [None, None],
+        None => [Some(ShownDate { start, end }), None],
+        Some(last) => [
+            Some(ShownDate { start, end: None }).filter(|_| !is_first_heard),
+            Some(ShownDate { start: last, end }).filter(|_| !is_last_heard),
+        ],
+    };
+    overlaid.occurrences.retain(|_, own| {
+        let begins = own.start.as_ref().map(|start| start.value);
+        let is_outside = |begins| begins < start || end.is_some_and(|end| begins > end);
+        let is_shown = |begins| shown.iter().flatten().any(|date| date.start == begins);
+        is_newer(own, *position) || !begins.is_some_and(|at| is_outside(at) || is_shown(at))
+    });
+    for (number, date) in (0_u8..).zip(shown) {
+        if let Some(date) = date {
+            let own = registers_of(&date, overlaid, webinar, *position, fields);
+            overlaid.occurrences.insert(OccurrenceId::unnamed(number), own);
+        }
+    }
+}
+
+fn registers_of(
+    date: &ShownDate,
+    overlaid: &Webinar,
+    webinar: &Webinar,
+    position: BasePosition,
+    fields: &BaseFields,
+) -> Registers {
+    let mut own = Registers::default();
+    let others = Others {
+        whole: Some(&overlaid.whole),
+        lists: list_stamps(webinar),
+        observed: observed_stamps(webinar),
+        ..Others::of_runs(webinar, position)
+    };
+    let times = BaseFields { start: Some(date.start), end: date.end, ..BaseFields::default() };
+    let put = Put { position };
+    put.times(&mut own, &others, &times);
+    put.cancellation(&mut own, fields.cancelled, &others);
+    put.presence(&mut own, &others.observed);
+    if fields.completed {
+        put.completion(&mut own, &others, &times, Times::Own);
+    } else if matches!(position, BasePosition::AboveReceipt(_)) {
+        put.opening(&mut own, &others);
+    }
+    own
+}
+
+/// Whether something of the occurrence's times, or whether it takes place, is newer than what HubSpot held.
+fn is_newer(own: &Registers, position: BasePosition) -> bool {
+    let start = own.start.as_ref().map(|start| start.stamp);
+    let end = own.end.as_ref().map(|end| end.stamp);
+    let absent = own.absent.as_ref().map(|absent| absent.stamp);
+    let times = [start, end, absent].into_iter().flatten();
+    times.chain(cancellation_stamps(own)).any(|stamp| !position.beats(&stamp))
+}
+
+/// When the occurrence begins and began before it was moved.
+fn starts(own: &Registers) -> impl Iterator<Item = Millis> {
+    own.earlier_start.iter().chain(&own.start).map(|start| start.value)
+}
+
+/// The length of a date: that of the series, else that of a known date. A fixed end of the series is that of no date.
+fn length(webinar: &Webinar) -> u64 {
+    let of_whole = webinar.whole.end.as_ref().map(|end| end.value);
+    let of_whole = of_whole.filter(|end| matches!(end, EndTime::After(_)));
+    let lengths = of_whole.map(|end| (end, None)).into_iter().chain(
+        webinar
+            .occurrences
+            .values()
+            .filter_map(|own| Some((own.end.as_ref()?.value, own.start.as_ref()))),
+    );
+    let mut lengths = lengths.filter_map(|(end, start)| match (end, start) {
+        (EndTime::After(length), _) => Some(length),
+        (EndTime::At(end), Some(start)) => {
+            u64::try_from(end.get().saturating_sub(start.value.get())).ok()
+        }
+        (EndTime::At(_), None) => None,
+    });
+    let assumed = u64::try_from(ASSUMED_LENGTH.as_millis()).unwrap_or(u64::MAX);
+    lengths.next().unwrap_or(assumed)
+}
