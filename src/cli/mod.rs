@@ -51,13 +51,13 @@ pub struct Cli {
 enum Command {
     /// Runs the service
     Serve(serve::Serve),
-    /// Shows the whole product on loopback, with an emulated HubSpot and signed sample webhooks
+    /// Shows the whole product on loopback, with an emulated HubSpot and authentic sample webhooks
     Sandbox(sandbox::Sandbox),
     /// Validates configuration and secrets, looks at the store without changing it
     Check(check::Check),
     /// Shows what a webhook's body means and what HubSpot would get; asks nobody, stores nothing
     Map(map::Map),
-    /// Prints a curl command with correct signature headers, to try an endpoint
+    /// Prints a curl command with a correct proof (signature, token or password), to try an endpoint
     Sign(sign::Sign),
     /// Asks the running process whether it lives: for a container's health check
     Health(health::Health),
