@@ -29,13 +29,15 @@ pub(super) fn write(overlaid: &mut Webinar, webinar: &Webinar, base: &Base) {
     let Some(start) = fields.start else { return };
     let end = fields.end;
     let length = length(webinar);
-    let is_at_end = |own: &Registers, begins: Millis| {
+    let end_of = |own: &Registers, begins: Millis| {
         let own_end = own.end.as_ref().map_or(EndTime::After(length), |end| end.value);
-        end.is_some_and(|end| own_end.for_start(Some(begins)) == Some(end))
+        own_end.for_start(Some(begins))
     };
     let heard = || webinar.occurrences.values().filter(|own| is_newer(own, *position));
     let is_first_heard = heard().any(|own| starts(own).any(|begins| begins == start));
-    let is_last_heard = heard().any(|own| starts(own).any(|begins| is_at_end(own, begins)));
+    let is_last_heard = heard().any(|own| {
+        starts(own).any(|begins| end.is_some_and(|end| end_of(own, begins) == Some(end)))
+    });
     let last_start = end.map(|end| end.minus(Duration::from_millis(length)).max(start));
     let shown = match last_start.filter(|last| *last > start) {
         None if is_first_heard && (is_last_heard || end.is_none()) => [None, None],
@@ -45,11 +47,14 @@ pub(super) fn write(overlaid: &mut Webinar, webinar: &Webinar, base: &Base) {
             Some(ShownDate { start: last, end }).filter(|_| !is_last_heard),
         ],
     };
+    let is_last_shown = shown.iter().flatten().any(|date| date.end.is_some());
+    let last_start = last_start.filter(|_| is_last_shown);
     overlaid.occurrences.retain(|_, own| {
-        let begins = own.start.as_ref().map(|start| start.value);
-        let is_outside = |begins| begins < start || end.is_some_and(|end| begins > end);
-        let is_shown = |begins| shown.iter().flatten().any(|date| date.start == begins);
-        is_newer(own, *position) || !begins.is_some_and(|at| is_outside(at) || is_shown(at))
+        let Some(begins) = own.start.as_ref().map(|start| start.value) else { return true };
+        let is_early = begins < start || (begins == start && !is_first_heard);
+        let is_late = last_start.is_some_and(|last| begins >= last)
+            || end.is_some_and(|end| end_of(own, begins).is_some_and(|ends| ends > end));
+        is_newer(own, *position) || !(is_early || is_late)
     });
     for (number, date) in (0_u8..).zip(shown) {
         if let Some(date) = date {

@@ -180,11 +180,12 @@ async fn opens(path: &Path) {
     assert_eq!(exchange(&bridge.ops, &redrive).await.json()["redriven"], 1);
     bridge.settled().await;
     assert_eq!(after.event("2").input.event_name, "Bad luck");
-    // A webhook that the older version saw may be accepted again, and changes nothing; a newer one does.
+    // A webhook that an older version saw may be accepted again, and changes nothing; a newer one does.
     let line = format!("GET /api/v1/events/main/{ACCOUNT}/1");
     assert_eq!(get(&bridge, &line).await["name"], "Calmer releases");
     let zoom = crate::harness::zoom::Zoom::to(&bridge);
-    assert_eq!(zoom.tell(created(1, "Calm releases")).await, "accepted");
+    let answer = zoom.tell(created(1, "Calm releases")).await;
+    assert!(["accepted", "duplicate"].contains(&answer.as_str()), "{answer}");
     assert_eq!(get(&bridge, &line).await["name"], "Calmer releases");
     zoom.story([updated(1, json!({ "topic": "Calmest releases" }), THEN + 20_000)]).await;
     bridge.settled().await;
