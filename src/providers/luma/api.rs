@@ -29,18 +29,25 @@ const RATE_LIMIT: ApiRateLimit = ApiRateLimit { requests: 200, window: Duration:
 pub(super) struct LumaApi {
     access: PlatformAccess,
     base: Url,
+    gone_means_cancelled: bool,
 }
 
 impl LumaApi {
-    /// Reads the table `api`. Returns `None` after reporting what is wrong with it.
-    pub(super) fn from_options(options: &mut dyn Options) -> Option<Self> {
+    /// Reads the table `api`. Returns `None` after reporting what is wrong with it. The API has only events of the key's
+    /// calendar, so whether a missing one was cancelled is unclear where others are accepted (`has_foreign_events`).
+    pub(super) fn from_options(
+        options: &mut dyn Options,
+        has_foreign_events: bool,
+    ) -> Option<Self> {
         let remedy = "Set { env = \"NAME\" }, the calendar's API key";
         let key = require(options, "key", |options, key| options.secret(key), remedy);
         let base = url_or(options, "base_url", DEFAULT_BASE_URL);
+        let gone_means_cancelled = options.flag("gone_is_cancelled").unwrap_or(!has_foreign_events);
         let credentials =
             PlatformCredentials::Token { header: "x-luma-api-key", prefix: "", token: key? };
         let headers = vec![("accept", "application/json".to_owned())];
-        Some(Self { access: PlatformAccess { credentials, headers, rate_limit: RATE_LIMIT }, base })
+        let access = PlatformAccess { credentials, headers, rate_limit: RATE_LIMIT };
+        Some(Self { access, base, gone_means_cancelled })
     }
 
     fn url_of(&self, path: &[&str], query: &[(&str, &str)]) -> Url {
@@ -74,6 +81,10 @@ impl PlatformApi for LumaApi {
         let mut parameters = vec![("after", after.as_str()), ("before", &before)];
         parameters.extend(query.cursor.map(|cursor| ("pagination_cursor", cursor)));
         Some(self.url_of(&["v1", "calendars", "events", "list"], &parameters))
+    }
+
+    fn gone_means_cancelled(&self) -> bool {
+        self.gone_means_cancelled
     }
 
     fn parse_list(&self, page: &[u8], _query: ListQuery<'_>) -> Result<WebinarPage, String> {

@@ -47,14 +47,14 @@ pub(super) fn read(
     Ok(PayloadContent::Changes { changes: vec![change], bad_fields: reader.into_bad_fields() })
 }
 
-/// Reads the API's answer. A missing event changes nothing: either it was cancelled, which a webhook reports, or the
-/// API key may not see it.
+/// Reads the API's answer. A missing event was cancelled: Luma deletes it.
 ///
 /// # Errors
 /// Returns why the body cannot be mapped, as a sentence for operators.
 pub(super) fn read_fetched(fetched: &FetchedAnswers<'_>) -> Result<PayloadContent, String> {
     if fetched.gone {
-        return Ok(PayloadContent::Ignored);
+        let changes = vec![fetched.existence_change(&fetched.webinar, true)];
+        return Ok(PayloadContent::Changes { changes, bad_fields: Vec::new() });
     }
     let mut reader = FieldReader::default();
     let answer = fetched.answer(EVENT_REQUEST).ok_or("the answer about the event is missing")?;
@@ -65,7 +65,10 @@ pub(super) fn read_fetched(fetched: &FetchedAnswers<'_>) -> Result<PayloadConten
     }
     change.account = change.account.or_else(|| fetched.account.clone());
     change.occurred_at = Some(fetched.at);
-    Ok(PayloadContent::Changes { changes: vec![change], bad_fields: reader.into_bad_fields() })
+    let account = change.account.clone();
+    let existence = Change { account, ..fetched.existence_change(&change.webinar, false) };
+    let changes = vec![change, existence];
+    Ok(PayloadContent::Changes { changes, bad_fields: reader.into_bad_fields() })
 }
 
 /// Reads the id of an event.

@@ -65,7 +65,8 @@ impl Luma {
             [("luma", LumaScheme::Native), ("standard_webhooks", LumaScheme::StandardWebhooks)];
         let scheme = choice_of(options, "signature", schemes).unwrap_or_default();
         let calendar_events = options.flag("calendar_events").unwrap_or(false);
-        let api = read_table(options, "api", LumaApi::from_options);
+        let api =
+            read_table(options, "api", |options| LumaApi::from_options(options, calendar_events));
         Self { scheme, calendar_events, api }
     }
 }

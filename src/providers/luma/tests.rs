@@ -335,6 +335,32 @@ fn event_fetch_makes_one_request() {
     assert!(access.contains("x-luma-api-key") && !access.contains("\"k\""), "{access}");
 }
 
+/// M13: other calendars' events are not in the API, so there a missing one may take place.
+#[test]
+fn gone_event_means_cancelled_unless_it_may_be_of_another_calendar() {
+    for (more, calendar_events, expected) in [
+        ("", "", true),
+        ("", "calendar_events = true", false),
+        (", gone_is_cancelled = true", "calendar_events = true", true),
+        (", gone_is_cancelled = false", "", false),
+    ] {
+        let lines = format!("{calendar_events}\napi = {{ key = 'k'{more} }}");
+        let provider = configured(&lines).expect("right");
+        let means = provider.api().map(PlatformApi::gone_means_cancelled);
+        assert_eq!(means, Some(expected), "{lines}");
+    }
+    let fetched = FetchedAnswers {
+        webinar: WebinarId::parse("evt-1").expect("an id"),
+        account: None,
+        at: NOW,
+        asked_at: None,
+        gone: true,
+        answers: ApiAnswers::new(),
+    };
+    let (gone, _) = changes(luma().read_fetched(&fetched));
+    assert_eq!(gone.whole.absent, Some(true));
+}
+
 #[test]
 fn backfill_lists_calendar_events_page_by_page() {
     let provider = with_api();
