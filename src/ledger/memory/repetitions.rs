@@ -1,6 +1,6 @@
 //! Receipts whose key is known: whether they are duplicates.
 
-use super::state::State;
+use super::state::{State, sequence_number};
 use crate::ledger::rules::accept::{AcceptPlan, KnownReceipt, Repetition, judge_repetition};
 use crate::ledger::{FetchState, NewReceipt};
 
@@ -31,11 +31,16 @@ pub(super) fn recognize(state: &State, receipt: &NewReceipt, plan: &AcceptPlan<'
     let is_duplicate = match judge_repetition(receipt, plan, &known) {
         Repetition::Duplicate => true,
         Repetition::Revival => false,
-        Repetition::UnlessLast => plan.webinars().all(|key| {
-            let receipts = state.webinars.get(key).map(|row| &row.receipts);
-            receipts.and_then(|receipts| receipts.last_key_value()).map(|(last, _)| last)
-                == Some(number)
-        }),
+        Repetition::UnlessLast => {
+            let is_of_copy =
+                state.age.is_some_and(|age| age.is_of_copy(sequence_number(known.number)));
+            let is_last = |key| {
+                let receipts = state.webinars.get(key).map(|row| &row.receipts);
+                receipts.and_then(|receipts| receipts.last_key_value()).map(|(last, _)| last)
+                    == Some(number)
+            };
+            !is_of_copy && plan.webinars().all(is_last)
+        }
         Repetition::UnlessRequested => receipt.fetch_requests.iter().all(|request| {
             state.fetches.values().any(|task| {
                 let wanted = (&receipt.source, &request.account, &request.webinar);

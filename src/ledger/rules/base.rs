@@ -29,6 +29,12 @@ impl StoreAge {
         Self { born_at, restored_at: None, restored_above: None, pruned_to: None }
     }
 
+    /// Whether a receipt of that number is a restored copy's: later ones may be unknown.
+    #[must_use]
+    pub fn is_of_copy(&self, number: u64) -> bool {
+        self.restored_above.is_some_and(|last| number <= last)
+    }
+
     /// The age once something was pruned that was over or last changed before then.
     #[must_use]
     pub fn pruned(self, to: Millis) -> Self {

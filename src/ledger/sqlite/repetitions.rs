@@ -32,7 +32,10 @@ pub(super) fn find_unless_duplicate(
     let is_duplicate = match judge_repetition(receipt, plan, &known) {
         Repetition::Duplicate => true,
         Repetition::Revival => false,
-        Repetition::UnlessLast => is_last(tx, &known, plan)?,
+        Repetition::UnlessLast => {
+            let number = u64::try_from(known.number).unwrap_or(0);
+            !tx.live.age().is_of_copy(number) && is_last(tx, &known, plan)?
+        }
         Repetition::UnlessRequested => is_requested(tx, receipt)?,
     };
     Ok((!is_duplicate).then_some(known))

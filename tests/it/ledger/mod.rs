@@ -143,6 +143,7 @@ macro_rules! suite {
                     custom_webinar_of_sources_that_share_is_changed_by_both,
                     replayed_receipt_leaves_the_webinar_of_another_source_alone;
                 repeating:
+                    body_of_a_restored_copy_is_no_duplicate_once,
                     body_is_no_duplicate_once_another_one_came,
                     body_about_several_webinars_is_a_duplicate_if_it_is_the_last_of_each,
                     body_of_one_signed_time_is_a_duplicate_after_its_second,

@@ -67,6 +67,19 @@ pub(super) async fn body_is_no_duplicate_once_another_one_came<B: BackEnd>() {
     assert_eq!(arrives(&back_end, &ledger, 20, &a).await, Duplicate, "also after a restart");
 }
 
+/// M23, M33: other ones may have come between a copy and its restore.
+pub(super) async fn body_of_a_restored_copy_is_no_duplicate_once<B: BackEnd>() {
+    let back_end = B::new();
+    let ledger = back_end.open(policies());
+    let body = undated("A", &["1"]);
+    assert_eq!(arrives(&back_end, &ledger, 0, &body).await, Accepted);
+    drop(ledger);
+    back_end.mark_copy();
+    let ledger = back_end.open(policies());
+    assert_eq!(arrives(&back_end, &ledger, 10, &body).await, Accepted);
+    assert_eq!(arrives(&back_end, &ledger, 11, &body).await, Duplicate);
+}
+
 pub(super) async fn body_about_several_webinars_is_a_duplicate_if_it_is_the_last_of_each<
     B: BackEnd,
 >() {
