@@ -61,7 +61,7 @@ impl Webinar {
     }
 
     /// The end of an occurrence as far as it is known.
-    fn end_of(&self, own: &Registers) -> Option<Millis> {
+    pub(super) fn end_of(&self, own: &Registers) -> Option<Millis> {
         let start = own.start.as_ref()?.value;
         let length = self.whole.end.as_ref().map(|end| end.value);
         let length = length.filter(|end| matches!(end, EndTime::After(_)));

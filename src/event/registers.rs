@@ -137,6 +137,28 @@ impl Registers {
         self.earlier_start.iter().chain(&self.start).next().map(|start| start.stamp)
     }
 
+    /// When it was last named as something that takes place, or anything was reported of it.
+    pub(super) fn last_named(&self) -> Option<Stamp> {
+        fn stamp<T>(field: Option<&Register<T>>) -> Option<Stamp> {
+            field.map(|register| register.stamp)
+        }
+        let Self { name, organizer, description, event_type, registration_url, join_url, .. } =
+            self;
+        let texts = [name, organizer, description, event_type, registration_url, join_url];
+        let present =
+            [&self.absent, &self.unlisted].into_iter().flatten().filter(|gone| !gone.value);
+        let others = [
+            stamp(self.start.as_ref()),
+            stamp(self.end.as_ref()),
+            stamp(self.actual_end.as_ref()),
+            stamp(self.cancelled.as_ref()),
+            stamp(self.completed.as_ref()),
+        ];
+        let custom = self.custom.values().map(|field| field.stamp);
+        let all = texts.into_iter().map(|text| stamp(text.as_ref())).chain(others).flatten();
+        all.chain(present.map(|present| present.stamp)).chain(custom).max()
+    }
+
     /// Keeps only the writes of some receipts. `keep` sees the receipt of every write.
     pub(super) fn retain(&mut self, keep: &mut impl FnMut(ReceiptId) -> bool) {
         let Self {

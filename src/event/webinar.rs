@@ -67,7 +67,8 @@ pub struct Webinar {
     pub was_introduced: bool,
     /// Fields of the webinar, or of the whole series.
     pub whole: Registers,
-    /// Fields of the one event whose place the occurrences take, with what HubSpot held of it. Only a fold has them.
+    /// Fields of the one event whose place the occurrences take, or that took theirs, with what HubSpot held of it. Only a
+    /// fold has them.
     #[serde(skip)]
     pub replaced: Option<Box<Registers>>,
     /// Newest full list of occurrences: those that take place.

@@ -374,3 +374,63 @@ async fn a_copy_that_is_put_back_keeps_the_times_of_a_series_that_is_one_event()
     bridge.settled().await;
     check("Later", 10);
 }
+
+/// M17, M23, M27: what changed its shape while the copy was away has the shape that HubSpot holds.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_copy_that_is_put_back_keeps_the_shape_that_hubspot_holds() {
+    let setting = Setting::new("");
+    let bridge = setting.start();
+    let all = |body| zoom::payload(body, json!({ "scope": "all" }));
+    let series = |id| {
+        let object = zoom::series(id, "Onboarding");
+        all(zoom::webhook("webinar.updated", ago(160).get(), object))
+    };
+    let single = |id, at| {
+        let times = json!({ "type": 5, "start_time": planned(120).to_string() });
+        let object = zoom::with(zoom::webinar(id, "Onboarding"), times);
+        zoom::webhook("webinar.updated", at, object)
+    };
+    // The first date of the webinar 7 was held.
+    let mut held = zoom::series(7, "Onboarding");
+    held["occurrences"][0]["start_time"] = ago(150).to_string().into();
+    let run = json!({ "id": 7, "type": 9, "topic": "Onboarding", "start_time": ago(150).to_string(),
+        "end_time": ago(120).to_string() });
+    Zoom::to(&bridge)
+        .story([
+            zoom::created(7, "Onboarding", ago(200).get()),
+            all(zoom::webhook("webinar.updated", ago(160).get(), held)),
+            zoom::webhook("webinar.ended", ago(120).get(), run),
+            zoom::created(8, "Onboarding", ago(200).get()),
+            series(8),
+            zoom::created(9, "Onboarding", ago(200).get()),
+        ])
+        .await;
+    bridge.settled().await;
+    let input = |id: &str| setting.event(id).input;
+    assert!(input("7-o1").event_completed && input("7").event_cancelled);
+    let copy = setting.folder.path().join("copy.db");
+    let (code, said) = setting.run(&["backup", "--to", copy.to_str().expect("text")]).await;
+    assert_eq!(code, Some(0), "{said}");
+    Zoom::to(&bridge)
+        .story([single(7, ago(60).get()), zoom::renamed(8, "Newer", ago(60).get()), series(9)])
+        .await;
+    bridge.settled().await;
+    let off = |ids: &[&str]| ids.iter().map(|id| input(id).event_cancelled).collect::<Vec<_>>();
+    let ids = ["7", "7-o1", "7-o2", "7-o3", "8", "8-o1", "9", "9-o1"];
+    let expected = [false, false, true, true, true, false, true, false];
+    assert_eq!(off(&ids), expected, "before");
+    assert_eq!(bridge.terminate(), Some(0));
+    let later = [
+        zoom::renamed(7, "Later", ago(30).get()),
+        zoom::renamed(8, "Later", ago(30).get()),
+        series(9),
+    ];
+    let bridge = put_back(&setting, &copy, later).await;
+    assert_eq!(off(&ids), expected, "after");
+    assert!(input("7-o1").event_completed);
+    assert_eq!(input("7").event_name, "Later");
+    // Now they are single ones.
+    Zoom::to(&bridge).story([single(8, ago(20).get()), single(9, ago(20).get())]).await;
+    bridge.settled().await;
+    assert_eq!(off(&["8", "8-o1", "9", "9-o1"]), [false, true, false, true]);
+}

@@ -7,13 +7,14 @@ use super::writer::{
     BaseWriter, EARLIEST, Others, Put, Times, cancellation_stamps, completion_stamps, list_stamps,
     observed_stamps, register, right_above,
 };
-use super::{Base, BasePosition, EventBases};
+use super::{Base, BasePosition, BaseState, EventBases};
 use crate::event::change::Shape;
 use crate::event::fold::lacks_occurrences;
 use crate::event::history::Horizon;
 use crate::event::id::{ExternalEventId, WebinarId};
 use crate::event::policy::RecurringMode;
-use crate::event::webinar::Webinar;
+use crate::event::time::Millis;
+use crate::event::webinar::{Registers, Webinar};
 
 /// The webinar with what HubSpot held of its events. Only the fold sees it; it is never stored.
 #[must_use]
@@ -34,27 +35,39 @@ pub fn overlay<'a>(
     }
     let mut overlaid = webinar.clone();
     overlaid.was_whole |= was_whole;
-    if let Some(base) = base_of(bases, &whole_event) {
-        // It takes place and no occurrence does, so the webinar is a series no more.
-        let is_off = |occurrence| {
-            base_of(bases, &ExternalEventId::for_occurrence(id, occurrence))
-                .is_some_and(|base| base.fields.cancelled)
-        };
-        let has_occurrences = recurring == RecurringMode::Occurrence && !lacks_occurrences(webinar);
-        if is_live_over_copy(base) && has_occurrences && webinar.occurrences.keys().all(is_off) {
-            let shape = base.fields.start.map_or(Shape::Timeless, |_| Shape::Single);
-            change_shape(&mut overlaid, base.position, &[Shape::Series], shape);
-        }
-        write_whole(&mut overlaid, webinar, recurring, base);
-    }
+    let dates = || {
+        let of =
+            |occurrence| bases.known.get(ExternalEventId::for_occurrence(id, occurrence).as_str());
+        webinar.occurrences.iter().map(move |(occurrence, own)| (own, of(occurrence)))
+    };
     // An occurrence takes place, so the webinar is a series.
-    for occurrence in webinar.occurrences.keys() {
-        if let Some(base) = base_of(bases, &ExternalEventId::for_occurrence(id, occurrence))
-            && is_live_over_copy(base)
-        {
+    for base in dates().filter_map(|(_, state)| state?.base()) {
+        if is_live_over_copy(base) {
             let others = [Shape::Single, Shape::Timeless];
             change_shape(&mut overlaid, base.position, &others, Shape::Series);
         }
+    }
+    if let Some(base) = base_of(bases, &whole_event) {
+        // It takes place and no occurrence is still to, so the webinar is a series no more.
+        let is_past = |end: Option<Millis>| {
+            end.zip(webinar.last_received_at).is_some_and(|(end, last)| end < last)
+        };
+        let is_no_more = |own, state: Option<&BaseState>| match state.and_then(BaseState::base) {
+            Some(Base { fields, .. }) => {
+                fields.cancelled || fields.completed || is_past(fields.end)
+            }
+            None => is_cancelled(own) || is_past(webinar.end_of(own)),
+        };
+        let has_occurrences = recurring == RecurringMode::Occurrence && !lacks_occurrences(webinar);
+        if is_live_over_copy(base)
+            && has_occurrences
+            && dates().all(|(own, state)| is_no_more(own, state))
+        {
+            let shape = base.fields.start.map_or(Shape::Timeless, |_| Shape::Single);
+            change_shape(&mut overlaid, base.position, &[Shape::Series], shape);
+        }
+        let is_replaced = base.fields.cancelled && is_replaced(webinar, base.position, dates());
+        write_whole(&mut overlaid, webinar, recurring, (base, is_replaced));
     }
     let does_one_take_place = webinar.occurrences.keys().any(|occurrence| {
         let base = base_of(bases, &ExternalEventId::for_occurrence(id, occurrence));
@@ -87,6 +100,33 @@ fn is_live_over_copy(base: &Base) -> bool {
     is_newer_than_copy && !base.fields.cancelled && !base.fields.completed
 }
 
+fn is_cancelled(own: &Registers) -> bool {
+    own.cancelled.as_ref().is_some_and(|off| off.value)
+}
+
+/// Whether HubSpot holds the event of the whole as cancelled only since its occurrences replaced it: some of them take place
+/// there, or as far as is known.
+fn is_replaced<'a>(
+    webinar: &Webinar,
+    position: BasePosition,
+    mut dates: impl Iterator<Item = (&'a Registers, Option<&'a BaseState>)>,
+) -> bool {
+    let shapes = webinar.earlier_shapes.iter().chain(&webinar.shape);
+    let shape = shapes.rev().find(|shape| position.beats(&shape.stamp));
+    let was_series =
+        shape.is_some_and(|shape| shape.value == Shape::Series) && !is_cancelled(&webinar.whole);
+    if webinar.occurrences.is_empty() {
+        return was_series;
+    }
+    dates.any(|(own, state)| match state {
+        Some(BaseState::Read(base)) => !base.fields.cancelled,
+        Some(BaseState::Absent) => false,
+        Some(BaseState::NotNeeded | BaseState::Unread { .. }) | None => {
+            was_series && !is_cancelled(own)
+        }
+    })
+}
+
 /// Writes the webinar's shape right above one of those, where the base lies above that.
 fn change_shape(overlaid: &mut Webinar, position: BasePosition, from: &[Shape], to: Shape) {
     if let Some(shape) = overlaid.shape.as_ref()
@@ -103,11 +143,21 @@ fn base_of<'a>(bases: &'a EventBases, event: &ExternalEventId) -> Option<&'a Bas
 }
 
 /// Writes what HubSpot held of the event of the whole webinar.
-fn write_whole(overlaid: &mut Webinar, webinar: &Webinar, recurring: RecurringMode, base: &Base) {
+fn write_whole(
+    overlaid: &mut Webinar,
+    webinar: &Webinar,
+    recurring: RecurringMode,
+    (base, is_replaced): (&Base, bool),
+) {
     let position = base.position;
+    let is_newer_than_copy = matches!(position, BasePosition::AboveReceipt(_));
     // HubSpot holds times, so it had some since the writes that the base lies above.
     if base.fields.start.is_some() {
         change_shape(overlaid, position, &[Shape::Timeless], Shape::Single);
+    } else if is_newer_than_copy
+        && overlaid.whole.start.as_ref().is_some_and(|start| position.beats(&start.stamp))
+    {
+        change_shape(overlaid, position, &[Shape::Single], Shape::Timeless);
     }
     let stands_for_occurrences = overlaid.was_whole && lacks_occurrences(overlaid);
     let times = match overlaid.shape.as_ref().map(|shape| shape.value) {
@@ -136,8 +186,15 @@ fn write_whole(overlaid: &mut Webinar, webinar: &Webinar, recurring: RecurringMo
     if overlaid.shape.is_none() {
         overlaid.shape = Some(register(Shape::Single, EARLIEST));
     }
-    // The sessions of a program.
     let sessions = webinar.occurrences.values().flat_map(completion_stamps).collect();
-    let others = Others { sessions, ..others };
-    BaseWriter { position, own: &mut overlaid.whole, others, times }.write(base);
+    let others = Others { is_replaced, sessions, ..others };
+    let shape = overlaid.shape.as_ref().map(|shape| shape.value);
+    if matches!(shape, Some(Shape::Program { .. })) || webinar.occurrences.is_empty() {
+        BaseWriter { position, own: &mut overlaid.whole, others, times }.write(base);
+        return;
+    }
+    // What HubSpot holds of this event says nothing of the dates of a former series.
+    let mut own = overlaid.whole.clone();
+    BaseWriter { position, own: &mut own, others, times }.write(base);
+    overlaid.replaced = Some(Box::new(own));
 }

@@ -68,6 +68,8 @@ pub(super) struct Others<'a> {
     pub(super) lists: Vec<Stamp>,
     /// The lists that the platform was asked for.
     pub(super) observed: Vec<Stamp>,
+    /// HubSpot holds that the event of the whole is cancelled since its occurrences replaced it.
+    pub(super) is_replaced: bool,
     /// HubSpot holds that the occurrence is cancelled, and that others are not: it was cancelled on its own.
     pub(super) is_cancelled_alone: bool,
     /// The ends of a program's sessions.
@@ -107,7 +109,9 @@ impl BaseWriter<'_> {
         if is_newer_than_copy {
             put.over_copy(own, whole, fields);
         }
-        if fields.cancelled {
+        if fields.cancelled && others.is_replaced {
+            // What replaced it says whether it is.
+        } else if fields.cancelled {
             put.cancellation(own, true, &others);
         } else if is_newer_than_copy {
             put.cancellation(own, false, &others);

@@ -26,10 +26,20 @@ pub(super) struct PresentStart {
 impl PresentStart {
     /// The start in some registers. It is as old as the first of its unbroken row of equal reports.
     pub(super) fn from_registers(webinar: &Webinar, registers: &Registers) -> Option<Self> {
-        let value = registers.start.as_ref()?.value;
+        let last = registers.start.as_ref()?;
+        Self::since_first_report(webinar, registers, last)
+    }
+
+    /// As [`Self::from_registers`], where that write of the start counts and none after it.
+    pub(super) fn since_first_report(
+        webinar: &Webinar,
+        registers: &Registers,
+        last: &Register<Millis>,
+    ) -> Option<Self> {
         let all = writes(&registers.earlier_start, registers.start.as_ref()).rev();
-        let first = all.take_while(|start| start.value == value).last()?;
-        Some(Self { value, since: webinar.told_at(first.stamp, first.receipt) })
+        let until_then = all.filter(|start| start.stamp <= last.stamp);
+        let first = until_then.take_while(|start| start.value == last.value).last()?;
+        Some(Self { value: last.value, since: webinar.told_at(first.stamp, first.receipt) })
     }
 
     /// Whether what was reported of the webinar then belongs to an earlier date: the start came later, and lies later.

@@ -3,6 +3,7 @@
 mod ending;
 mod field_origin;
 mod folded;
+mod gaps;
 mod held_event;
 mod resolve;
 #[cfg(test)]
@@ -11,11 +12,12 @@ mod view;
 
 use std::collections::BTreeMap;
 
-use super::base::{EventBases, overlay};
+use super::base::{EventBases, HELD, overlay};
 use super::change::{EndTime, RunPhase, Shape};
 use super::computed::step_budget;
 use super::id::{ExternalAccountId, ExternalEventId, OccurrenceId, WebinarId};
 use super::policy::{Policy, RecurringMode};
+use super::register::Stamp;
 use super::time::Millis;
 use super::webinar::{Webinar, WebinarRun};
 use crate::expression::StepBudget;
@@ -30,7 +32,7 @@ pub use held_event::{HeldEvent, HeldEvents};
 use resolve::{
     Candidate, Resolved, are_times_known, former_shape, latest, may_have_more_occurrences,
     nearest_occurrence, newest_valid_end, public_runs, resolve_occurrence,
-    resolve_occurrence_cancelled, resolve_whole, resolve_whole_cancelled,
+    resolve_occurrence_cancelled, resolve_whole, resolve_whole_cancelled, series_since, writes,
 };
 pub(super) use resolve::{lacks_occurrences, occurrence_cancelled_since};
 use view::{EventView, OccurrenceKnowledge};
@@ -82,6 +84,7 @@ pub fn fold_lazily<'a>(
     steps: &'a mut StepBudget,
 ) -> impl Iterator<Item = FoldedEvent> + use<'a> {
     let mut views = build_views(webinar, id, policy.recurring);
+    keep_until_replaced(&mut views, webinar, bases, id, policy);
     if policy.recurring == RecurringMode::Occurrence && may_have_more_occurrences(webinar, bases) {
         for view in views.iter_mut().filter(|v| v.occurrences == OccurrenceKnowledge::Known) {
             view.occurrences = OccurrenceKnowledge::Some;
@@ -89,6 +92,29 @@ pub fn fold_lazily<'a>(
     }
     views.sort_by(|a, b| a.id.cmp(&b.id));
     views.into_iter().map(move |view| view.finish(webinar, bases, account, policy, now, steps))
+}
+
+/// The event of the whole stays as long as none of the occurrences that take its place can be sent.
+fn keep_until_replaced<'a>(
+    views: &mut [EventView<'a>],
+    webinar: &'a Webinar,
+    bases: &EventBases,
+    id: &WebinarId,
+    policy: &Policy,
+) {
+    let is_series = webinar.shape.as_ref().is_some_and(|shape| shape.value == Shape::Series);
+    let whole = ExternalEventId::for_webinar(id);
+    let Some(place) = views.iter().position(|view| view.id == whole) else { return };
+    let is_replaced = is_series
+        && policy.recurring == RecurringMode::Occurrence
+        && views[place].occurrences == OccurrenceKnowledge::Known;
+    let mut occurrences = views.iter().filter(|view| view.id != whole);
+    if is_replaced
+        && !webinar.has_frozen
+        && !occurrences.any(|view| view.can_be_sent(webinar, bases, policy))
+    {
+        views[place] = former_view(webinar, id, OccurrenceKnowledge::StoodFor);
+    }
 }
 
 /// The origin of each field of one event, as [`fold()`] resolves it. Values from the configuration have none and are
@@ -101,8 +127,9 @@ pub fn field_origins(
     policy: &Policy,
     now: Millis,
 ) -> Vec<FieldOrigin> {
-    let mut views = build_views(webinar, id, policy.recurring).into_iter();
-    let view = views.find(|view| view.id == *event);
+    let mut views = build_views(webinar, id, policy.recurring);
+    keep_until_replaced(&mut views, webinar, &EventBases::default(), id, policy);
+    let view = views.into_iter().find(|view| view.id == *event);
     view.map(|view| view.field_origins(&webinar.origins, policy, now)).unwrap_or_default()
 }
 
@@ -182,11 +209,19 @@ fn whole_view<'a>(webinar: &'a Webinar, id: &WebinarId, shape: Option<Shape>) ->
     let superseded = shape == Some(Shape::Series);
     let replaced = webinar.replaced.as_deref();
     let whole = replaced.unwrap_or(&webinar.whole);
-    let present = PresentStart::from_registers(webinar, whole);
+    // What its occurrences replaced stays as it was before that.
+    let since = series_since(webinar).filter(|_| superseded).map(|series| series.stamp);
+    let is_before = |stamp: Stamp| since.is_none_or(|since| stamp < since);
+    let starts = writes(&whole.earlier_start, whole.start.as_ref());
+    let start = starts.rev().find(|start| is_before(start.stamp) || start.receipt == HELD);
+    let start = start.or(whole.start.as_ref());
+    let present = start.and_then(|start| PresentStart::since_first_report(webinar, whole, start));
     let present = present.filter(|_| shape != Some(Shape::Timeless));
-    let runs = match shape {
+    let own_shape = if superseded { Some(former_shape(webinar)) } else { shape };
+    let runs = match own_shape {
         Some(Shape::Single) | None => {
-            resolve_runs(webinar, &public_runs(webinar.sessions.iter()), present)
+            let own = webinar.sessions.iter().filter(|run| is_before(run.stamp));
+            resolve_runs(webinar, &public_runs(own), present)
         }
         // A run of a timeless webinar, or of one session of many, completes only itself.
         Some(Shape::Timeless | Shape::Series | Shape::Program { .. }) => RunOutcome::default(),
@@ -202,7 +237,7 @@ fn whole_view<'a>(webinar: &'a Webinar, id: &WebinarId, shape: Option<Shape>) ->
     let (start, end) = if shape == Some(Shape::Timeless) {
         (None, None)
     } else {
-        let start = whole.start.as_ref().map(resolve_whole).map(copied);
+        let start = start.map(resolve_whole).map(copied);
         let actual = whole.actual_end.as_ref().map(resolve_whole);
         (start, resolve_end(start, whole.end.as_ref().map(resolve_whole), actual, runs))
     };

@@ -105,9 +105,41 @@ pub(super) fn resolve_occurrence_cancelled(
         trailing_streak(absences.values().copied()).last(),
         trailing_streak(absences_of(&webinar.whole)).last(),
         // The events of the other shape are cancelled, whatever is reported of them.
-        trailing_streak(series_history(webinar, false)).last(),
+        other_shape_of(webinar, id, own),
     ];
     earliest_reason(webinar, start_of_cancellation(&flags), others)
+}
+
+/// The first write of another shape of the webinar than a series, if it is of that now, or was since the occurrence was last
+/// named. What HubSpot holds is no such reason.
+fn other_shape_of(webinar: &Webinar, id: &OccurrenceId, own: &Registers) -> Option<Resolved<bool>> {
+    let history: Vec<Resolved<bool>> = series_history(webinar, false).collect();
+    let last = history.iter().rposition(|other| other.value)?;
+    let first = trailing_streak(history[..=last].iter().copied()).last()?;
+    let is_present = last + 1 == history.len();
+    let is_off = is_present
+        || !is_held_as_live(own) && !is_named_since(webinar, id, own, history[last].stamp);
+    // HubSpot that holds the other shape also holds which of the occurrences are cancelled.
+    Some(first).filter(|first| is_off && !first.is_held())
+}
+
+/// The last write of another shape than a series.
+fn last_other_shape(webinar: &Webinar) -> Option<Stamp> {
+    let other = series_history(webinar, false).rev().find(|shape| shape.value);
+    other.map(|shape| shape.stamp)
+}
+
+/// Whether something was reported of the occurrence, or a list named it, since then.
+fn is_named_since(webinar: &Webinar, id: &OccurrenceId, own: &Registers, since: Stamp) -> bool {
+    let full = webinar.full_list.as_ref().filter(|list| list.value.contains(id));
+    let observed = webinar.observed_list.as_ref().filter(|list| list.value.contains(id));
+    let lists = full.map(|list| list.stamp).max(observed.map(|list| list.stamp));
+    own.last_named().max(lists).is_some_and(|named| named > since)
+}
+
+/// Whether HubSpot holds that the occurrence takes place.
+fn is_held_as_live(own: &Registers) -> bool {
+    own.cancelled.as_ref().is_some_and(|off| off.receipt == HELD && !off.value)
 }
 
 /// Since when this occurrence is cancelled, if it is.
@@ -128,9 +160,14 @@ pub(super) fn resolve_whole_cancelled(
     superseded: bool,
 ) -> Option<Resolved<bool>> {
     let flags: FlagsByStamp = cancellations(whole).map(|off| (off.stamp, off)).collect();
-    let series = trailing_streak(series_history(webinar, true)).last();
+    let series = series_since(webinar);
     let absent = trailing_streak(absences_of(&webinar.whole)).last();
     earliest_reason(webinar, start_of_cancellation(&flags), [absent, series.filter(|_| superseded)])
+}
+
+/// Since when the webinar is a series, if it is one.
+pub(super) fn series_since(webinar: &Webinar) -> Option<Resolved<bool>> {
+    trailing_streak(series_history(webinar, true)).last()
 }
 
 /// The reason that was reported first: the cancellation, or one of the others. What HubSpot held comes first.
@@ -190,8 +227,8 @@ fn series_history(
     all.map(resolve_whole).map(move |shape| shape.with((*shape.value == Shape::Series) == series))
 }
 
-/// Whether the webinar is a series of which no occurrence is known: of none the start was ever reported, or without a list
-/// only of such as were cancelled as soon as they were named.
+/// Whether the webinar is a series of which no occurrence is known: of none the start was ever reported, or only of those of
+/// an earlier series, or without a list only of such as were cancelled as soon as they were named.
 pub(in crate::event) fn lacks_occurrences(webinar: &Webinar) -> bool {
     let is_series = webinar.shape.as_ref().is_some_and(|shape| shape.value == Shape::Series);
     let has_list = webinar.full_list.is_some() || webinar.observed_list.is_some();
@@ -200,7 +237,14 @@ pub(in crate::event) fn lacks_occurrences(webinar: &Webinar) -> bool {
         (Some(_), None) => true,
         (Some(reported), Some(off)) => has_list || reported < off,
     };
-    is_series && !webinar.has_frozen && !webinar.occurrences.values().any(is_known)
+    let since = last_other_shape(webinar);
+    let is_of_this_series = |id: &OccurrenceId, own: &Registers| {
+        is_held_as_live(own) || since.is_none_or(|since| is_named_since(webinar, id, own, since))
+    };
+    let mut all = webinar.occurrences.iter();
+    is_series
+        && !webinar.has_frozen
+        && !all.any(|(id, own)| is_known(own) && is_of_this_series(id, own))
 }
 
 /// When the occurrence was first cancelled on its own.

@@ -7,9 +7,9 @@ use serde_json::Value;
 
 use super::field_origin::FieldOrigin;
 use super::folded::{EventFlags, FoldedEvent};
-use super::held_event::HeldEvent;
+use super::gaps::held_of;
 use super::resolve::{Resolved, latest};
-use crate::event::base::{BaseFields, BasePosition, BaseState, EventBases};
+use crate::event::base::{BaseFields, BasePosition, EventBases};
 use crate::event::computed::apply_expressions;
 use crate::event::gap::Gap;
 use crate::event::id::{ExternalAccountId, ExternalEventId, ReceiptId};
@@ -23,7 +23,7 @@ use crate::expression::StepBudget;
 /// A webinar that has begun is completed this long after its planned end, although the platform never reported that it ended.
 const LOST_END: Duration = Duration::from_hours(24);
 /// The length of a webinar whose end is unknown.
-const ASSUMED_LENGTH: Duration = Duration::from_hours(24);
+pub(super) const ASSUMED_LENGTH: Duration = Duration::from_hours(24);
 
 /// The resolved values of one event, each with its origin.
 pub(super) struct EventView<'a> {
@@ -59,7 +59,7 @@ pub(super) enum OccurrenceKnowledge {
 }
 
 /// A resolved text; an empty one removes the field.
-type ResolvedText<'a> = Option<Resolved<&'a String>>;
+pub(super) type ResolvedText<'a> = Option<Resolved<&'a String>>;
 
 impl<'a> EventView<'a> {
     /// The registers of one occurrence over those of the webinar, or these alone.
@@ -116,22 +116,6 @@ impl<'a> EventView<'a> {
     fn is_link_removed(&self, position: BasePosition) -> bool {
         let mut links = [self.registration_url, self.join_url].into_iter().flatten();
         links.any(|link| link.value.is_empty() && !position.beats(&link.stamp))
-    }
-
-    /// Whether nothing is sent until an occurrence is known.
-    fn waits_for_occurrences(&self, held: Option<&HeldEvent>) -> bool {
-        match self.occurrences {
-            OccurrenceKnowledge::Known | OccurrenceKnowledge::Some => false,
-            OccurrenceKnowledge::Unknown => true,
-            OccurrenceKnowledge::StoodFor => !held.is_some_and(|held| held.is_confirmed),
-        }
-    }
-
-    /// Whether the event is sent with the times that are known, although they may have changed: HubSpot holds it, or it
-    /// is cancelled anyway.
-    fn can_do_without_times(&self, held: Option<&HeldEvent>) -> bool {
-        let is_confirmed = held.is_some_and(|held| held.is_confirmed);
-        self.start.is_some() && (is_confirmed || self.is_cancelled())
     }
 
     /// The end after which a timer may complete the event.
@@ -238,11 +222,8 @@ impl<'a> EventView<'a> {
         let text =
             |resolved: ResolvedText<'_>| non_empty(resolved).map(|resolved| resolved.value.clone());
         let state = bases.of(&self.id);
-        let held = bases.held.get(&self.id);
-        let read = state
-            .base()
-            .map(|_| HeldEvent { is_confirmed: true, ..held.cloned().unwrap_or_default() });
-        let held = read.as_ref().or(held);
+        let held = held_of(state, bases.held.get(&self.id));
+        let held = held.as_ref();
         let timer = self.completion_time(policy);
         let stays = held.and_then(|held| held.completed_after);
         let stays = stays.is_some() && stays == self.open_end();
@@ -250,12 +231,9 @@ impl<'a> EventView<'a> {
         let completed_after = self.open_end().filter(|_| timed_out);
         let (start, end) = (self.start.map(|r| r.value), self.end.map(|r| r.value));
         let name = text(self.name);
-        let is_whole = is_full_picture(webinar, state, self.start, self.end);
         // Organizer, type and properties fill in only what neither the platform nor the source sets.
         let base = state.base().map(|base| &base.fields);
-        let organizer = text(self.organizer)
-            .or_else(|| policy.organizer.clone())
-            .or_else(|| base.and_then(|base| base.organizer.clone()));
+        let organizer = self.organizer_of(policy, base);
         let event_type = policy
             .event_type
             .clone()
@@ -270,18 +248,7 @@ impl<'a> EventView<'a> {
             cancelled: self.is_cancelled(),
             completed: self.is_completed() || timed_out,
         };
-        let gaps: Vec<Gap> = [
-            state.is_unread().then_some(Gap::BaseUnread),
-            (!is_whole).then_some(Gap::FullPicture),
-            webinar.shape.is_none().then_some(Gap::Shape),
-            name.is_none().then_some(Gap::Name),
-            organizer.is_none().then_some(Gap::Organizer),
-            self.waits_for_occurrences(held).then_some(Gap::Occurrences),
-            (!self.times_known && !self.can_do_without_times(held)).then_some(Gap::Times),
-        ]
-        .into_iter()
-        .flatten()
-        .collect();
+        let gaps = self.gaps(webinar, state, policy, held);
         let content = match (gaps.is_empty(), name.clone(), organizer) {
             (true, Some(event_name), Some(event_organizer)) => {
                 let input = EventInput {
@@ -351,28 +318,7 @@ fn sendable_flags<T>(
     }
 }
 
-/// Whether a first upsert would clear nothing: HubSpot's own values are known, or a body showed the whole webinar. Where
-/// HubSpot holds nothing, a webinar that was over by then is made only of its creation, or of an answer of the platform's
-/// API.
-fn is_full_picture(
-    webinar: &Webinar,
-    base: &BaseState,
-    start: Option<Resolved<Millis>>,
-    end: Option<Resolved<Millis>>,
-) -> bool {
-    let after_start = start.map(|start| start.value.plus(ASSUMED_LENGTH));
-    let end = end.map(|end| end.value).or(after_start);
-    let was_over = end.zip(webinar.described_at).is_some_and(|(end, described)| end < described);
-    match base {
-        BaseState::Read(_) => true,
-        BaseState::Absent | BaseState::Unread { .. } => {
-            webinar.full_picture && (webinar.was_introduced || !was_over)
-        }
-        BaseState::NotNeeded => webinar.full_picture,
-    }
-}
-
 /// A text that is not empty.
-fn non_empty(text: ResolvedText<'_>) -> ResolvedText<'_> {
+pub(super) fn non_empty(text: ResolvedText<'_>) -> ResolvedText<'_> {
     text.filter(|text| !text.value.is_empty())
 }

@@ -295,6 +295,25 @@ async fn event_that_only_hubspot_knew_stays_until_a_date_is_known() {
     assert_eq!(cancelled(&setting), states(&[("1", true), ("1-o1", false), ("1-o2", false)]));
 }
 
+/// M21, M27: dates of which no body shows the whole picture cannot be sent, and so take nothing's place.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn event_that_only_hubspot_knew_stays_until_a_date_can_be_sent() {
+    let setting = Setting::with(generous(), FAST, "");
+    setting.hubspot.emulator().hold(SystemClock.now(), held("1", json!({})));
+    let bridge = setting.start();
+    let zoom = Zoom::to(&bridge);
+    let list: Vec<Value> = (1..=2).map(|nth| occurrence(nth, nth * 24 * 60)).collect();
+    let dates = json!({ "type": 9, "occurrences": list, "recurrence": { "type": 1 } });
+    let renamed = updated(1, json!({ "topic": "Calmer releases" }), now());
+    let listed = payload(updated(1, dates, now() + 1_000), json!({ "scope": "all" }));
+    zoom.story([renamed, listed]).await;
+    bridge.settled().await;
+    assert_eq!(setting.event("1").input, held("1", json!({ "eventName": "Calmer releases" })));
+    zoom.story([became_series(now() + 2_000)]).await;
+    bridge.settled().await;
+    assert_eq!(cancelled(&setting), states(&[("1", true), ("1-o1", false), ("1-o2", false)]));
+}
+
 /// M21, M27: HubSpot never held a single event, so none is made to be cancelled.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn series_of_which_hubspot_held_no_single_event_gets_none() {

@@ -6,7 +6,8 @@ use webinar_bridge::event::Millis;
 use super::{cancelled, state_and_gaps, states};
 use crate::harness::process::{Bridge, Setting};
 use crate::harness::zoom::{
-    Zoom, at, created, occurrence, payload, planned, renamed, series, updated, webhook, webinar,
+    Zoom, ago, at, created, occurrence, payload, planned, renamed, series, updated, webhook,
+    webinar, with,
 };
 
 const DAY: i64 = 24 * 60;
@@ -170,6 +171,55 @@ async fn webinar_that_became_a_series_stays_one_event_until_a_date_is_known() {
         states(&[("9", true), ("9-o1", false), ("9-o2", false), ("9-o3", false)])
     );
     assert_eq!(state_and_gaps(&bridge, "9").await, (json!("delivered"), json!([])));
+}
+
+/// M15, M17: a webinar that was held before it became a series was held, at its actual times.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn webinar_that_was_held_stays_so_when_it_becomes_a_series() {
+    let setting = Setting::new("");
+    let bridge = setting.start();
+    let zoom = Zoom::to(&bridge);
+    let planned_for = |minutes: u64| json!({ "start_time": ago(180).to_string(), "duration": minutes, "type": 5 });
+    let run = json!({ "start_time": ago(180).to_string(), "end_time": ago(130).to_string() });
+    // The second one becomes a series before its planned end.
+    for (id, minutes) in [(3, 40), (4, 360)] {
+        let single = with(webinar(id, "Held"), planned_for(minutes));
+        let ended = with(single.clone(), run.clone());
+        let mut dates = series(id, "Held");
+        dates["start_time"] = planned(0).to_string().into();
+        zoom.story([
+            webhook("webinar.created", ago(200).get(), single),
+            webhook("webinar.ended", ago(130).get(), ended),
+            with_scope_all(webhook("webinar.updated", ago(60).get(), dates)),
+        ])
+        .await;
+        bridge.settled().await;
+        let held = setting.event(&id.to_string()).input;
+        assert!(held.event_completed && !held.event_cancelled, "{held:?}");
+        let times = (held.start_date_time, held.end_date_time);
+        assert_eq!(times, (Some(ago(180)), Some(ago(130))));
+        assert!(!setting.event(&format!("{id}-o1")).input.event_cancelled);
+    }
+}
+
+/// M12, M27: a recurrence without a list brings back none of the dates that an earlier series had.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn dates_of_an_earlier_series_stay_cancelled_until_they_are_named() {
+    let (setting, bridge, zoom) = start_with_series("").await;
+    let mut single = webinar(9, "Onboarding, once");
+    single["start_time"] = planned(DAY).to_string().into();
+    let changed = json!({ "type": 9, "recurrence": { "type": 1, "end_times": 3 } });
+    zoom.story([webhook("webinar.updated", at(10), single)]).await;
+    bridge.settled().await;
+    zoom.story([with_scope_all(updated(9, changed, at(20)))]).await;
+    bridge.settled().await;
+    let off = [("9", false), ("9-o1", true), ("9-o2", true), ("9-o3", true)];
+    assert_eq!(cancelled(&setting), states(&off));
+    assert_eq!(state_and_gaps(&bridge, "9").await, (json!("delivered"), json!(["occurrences"])));
+    zoom.story([with_scope_all(webhook("webinar.updated", at(30), series(9, "Onboarding")))]).await;
+    bridge.settled().await;
+    let on = [("9", true), ("9-o1", false), ("9-o2", false), ("9-o3", false)];
+    assert_eq!(cancelled(&setting), states(&on));
 }
 
 /// M25, M27: what is reported of the whole reaches the one event that HubSpot holds of it.

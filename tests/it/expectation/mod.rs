@@ -196,13 +196,26 @@ impl Life {
         let policy = &policy;
         let passes_by = self.passes_by && policy.recurring == RecurringMode::Occurrence;
         let said = Said::new(&self.sayings, passes_by);
-        let mut facts = facts(&said, id.as_str(), policy.recurring);
-        facts.sort_by(|a, b| a.id.cmp(&b.id));
         let event = |facts: Facts| {
             let is_held = holds.contains(&facts.id);
             facts.event(&said, account, (policy, is_held), now)
         };
-        facts.into_iter().map(event).collect()
+        let facts = facts(&said, id.as_str(), policy.recurring);
+        let mut events: Vec<ExpectedEvent> = facts.into_iter().map(event).collect();
+        // The event of the whole stays until one that takes its place can be sent (M27).
+        let is_replaced = policy.recurring == RecurringMode::Occurrence
+            && said.shape() == Some(Shape::Series)
+            && events.iter().any(|event| event.id != id.as_str());
+        let can_none_be_sent =
+            !events.iter().any(|event| event.id != id.as_str() && event.content.is_ok());
+        if let Some(whole) = events.iter_mut().find(|event| event.id == id.as_str())
+            && is_replaced
+            && can_none_be_sent
+        {
+            *whole = event(as_before(&said, id.as_str(), Unknown::PartsStoodFor));
+        }
+        events.sort_by(|a, b| a.id.cmp(&b.id));
+        events
     }
 }
 
@@ -244,22 +257,25 @@ fn facts(said: &Said<'_>, id: &str, recurring: RecurringMode) -> Vec<Facts> {
     let parts = || said.occurrences().into_iter().map(part);
     // Until a part is known, the webinar stays the event that it was; what HubSpot does not hold of it waits.
     let lacks_parts = is_series && !said.occurrences().into_iter().any(|id| said.is_known(id));
-    let as_before =
-        |unknown| Facts { unknown: Some(unknown), ..of_whole(&said.before_series(), id, false) };
     let mut facts = Vec::new();
     if has_parts && recurring == RecurringMode::Occurrence {
         facts.extend(parts());
     }
     if lacks_parts && was_single {
-        facts.push(as_before(Unknown::PartsStoodFor));
+        facts.push(as_before(said, id, Unknown::PartsStoodFor));
     } else if is_series && recurring == RecurringMode::Series {
         facts.push(of_all(said, id, parts().collect()));
     } else if !is_series || was_single {
         facts.push(of_whole(said, id, is_series));
     } else if facts.is_empty() {
-        facts.push(as_before(Unknown::Parts));
+        facts.push(as_before(said, id, Unknown::Parts));
     }
     facts
+}
+
+/// The event of the whole as it was before the webinar became a series.
+fn as_before(said: &Said<'_>, id: &str, unknown: Unknown) -> Facts {
+    Facts { unknown: Some(unknown), ..of_whole(&said.before_series(), id, false) }
 }
 
 /// The event of the whole; the events of its occurrences may have `replaced` it.

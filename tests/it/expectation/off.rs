@@ -35,8 +35,18 @@ pub(super) fn since_of_occurrence(said: &Said<'_>, id: &OccurrenceId) -> Option<
         }
     });
     let observed: Vec<_> = observed.into_iter().filter(counts(first_known)).collect();
-    let became_single = since(&said.statements(|change| change.shape.map(|s| s != Shape::Series)));
-    earliest([since(&all), since(&observed), absence(said), became_single])
+    earliest([since(&all), since(&observed), absence(said), since_of_other_shape(said, id)])
+}
+
+/// Since when the webinar is no series, or was none after the occurrence was last named (M27).
+fn since_of_other_shape(said: &Said<'_>, id: &OccurrenceId) -> Option<Statement<bool>> {
+    let other = said.statements(|change| change.shape.map(|s| s != Shape::Series));
+    let last = other.iter().rposition(|other| other.value)?;
+    let is_series = last + 1 < other.len();
+    if is_series && said.is_named_since(id, other[last].place) {
+        return None;
+    }
+    since(&other[..=last])
 }
 
 /// Since when the platform does not have the webinar.

@@ -74,13 +74,20 @@ struct Run {
 /// The runs of an event that count (M15). A rehearsal ended before the start; after a run that counted, one that begins
 /// more than half a day after its end is another's.
 fn runs(said: &Said<'_>, id: Option<&OccurrenceId>, times: &Times) -> Vec<Statement<Run>> {
-    let is_single = matches!(said.shape(), None | Some(Shape::Single));
+    let since = said.series_since();
+    let shape = if since.is_some() { said.former_shape() } else { said.shape() };
+    let is_single = matches!(shape, None | Some(Shape::Single));
     if id.is_none() && !is_single {
         return Vec::new();
     }
-    let own = |run: &Statement<RunChange>| id.is_none() || occurrence_of(said, run) == id.cloned();
+    // Of what its occurrences replaced, those before that (M27).
+    let is_before = |run: &Statement<RunChange>| since.is_none_or(|since| run.place < since);
+    let own = |run: &Statement<RunChange>| match id {
+        Some(id) => occurrence_of(said, run).as_ref() == Some(id),
+        None => is_before(run),
+    };
     let mut counting: Vec<Statement<Run>> = Vec::new();
-    for run in public_runs(said).iter().filter(|run| own(run)) {
+    for run in public_runs(said, own) {
         let RunChange { phase, started_at, ended_at } = run.value;
         let is_ended = phase == RunPhase::Ended;
         let ended = is_ended.then(|| ended_at.unwrap_or(run.said_at));
@@ -103,9 +110,12 @@ fn runs(said: &Said<'_>, id: Option<&OccurrenceId>, times: &Times) -> Vec<Statem
 }
 
 /// The runs for an audience: a practice session takes the start before it with it.
-fn public_runs(said: &Said<'_>) -> Vec<Statement<RunChange>> {
+fn public_runs(
+    said: &Said<'_>,
+    is_own: impl Fn(&Statement<RunChange>) -> bool,
+) -> Vec<Statement<RunChange>> {
     let mut public: Vec<Statement<RunChange>> = Vec::new();
-    for run in said.statements(|change| change.session) {
+    for run in said.statements(|change| change.session).into_iter().filter(is_own) {
         if run.value.phase != RunPhase::Practised {
             public.push(run);
         } else if public.last().is_some_and(|last| last.value.phase == RunPhase::Started) {

@@ -135,9 +135,36 @@ impl<'a> Said<'a> {
         let has_list = self.any(|change| {
             matches!(change.listing, OccurrenceListing::Full | OccurrenceListing::Observed)
         });
-        starts
-            .first()
-            .is_some_and(|start| has_list || offs.first().is_none_or(|off| start.place < off.place))
+        let other = self.statements(|change| change.shape.filter(|s| *s != Shape::Series));
+        let is_of_this_series =
+            other.last().is_none_or(|other| self.is_named_since(id, other.place));
+        is_of_this_series
+            && starts.first().is_some_and(|start| {
+                has_list || offs.first().is_none_or(|off| start.place < off.place)
+            })
+    }
+
+    /// Whether something was said of the occurrence, or a list named it, after that.
+    pub(super) fn is_named_since(&self, id: &OccurrenceId, place: Place) -> bool {
+        let names = |change: &Change| {
+            let is_listed =
+                matches!(change.listing, OccurrenceListing::Full | OccurrenceListing::Observed);
+            let own = own_fields(change, id)?;
+            (is_listed || *own != WebinarFields::default()).then_some(())
+        };
+        self.statements(names).last().is_some_and(|named| named.place > place)
+    }
+
+    /// Since when the webinar is a series, if it is one.
+    pub(super) fn series_since(&self) -> Option<Place> {
+        let shapes = self.statements(|change| change.shape.map(|s| s == Shape::Series));
+        since(&shapes).filter(|_| !self.is_before_series).map(|first| first.place)
+    }
+
+    /// The last shape that was none of a series.
+    pub(super) fn former_shape(&self) -> Option<Shape> {
+        let other = self.statements(|change| change.shape.filter(|s| *s != Shape::Series));
+        other.last().map(|other| other.value)
     }
 
     /// The newest value of a field of an occurrence, or of the whole; what names the occurrence goes before what one

@@ -25,7 +25,13 @@ pub(super) fn of_whole(said: &Said<'_>) -> Times {
         let (start, start_place, start_since, planned, actual) = Default::default();
         return Times { start, start_place, start_since, planned, actual, are_known: true };
     }
-    let starts = said.statements(|change| change.whole.start);
+    let mut starts = said.statements(|change| change.whole.start);
+    // What its occurrences replaced stays as it was before that (M27).
+    if let Some(since) = said.series_since()
+        && starts.iter().any(|start| start.place < since)
+    {
+        starts.retain(|start| start.place < since);
+    }
     let planned = said.statements(|change| planned_end(&change.whole));
     let actual = said.statements(|change| change.whole.actual_end);
     times(&starts, planned.last().copied(), actual.last().copied(), true)

@@ -318,6 +318,25 @@ fn recovered_series_recovers_no_occurrence_that_hubspot_holds_as_cancelled_alone
     assert_eq!(cancelled_of_series(&changes[..1], [true, true]), [true, true]);
 }
 
+/// M23: HubSpot holds no times any more, until a start is reported.
+#[test]
+fn webinar_without_times_stays_so_over_a_restored_copy() {
+    let fields = WebinarFields { start: Some(START), ..named("Copy") };
+    let created = Change {
+        shape: Some(Shape::Single),
+        full_picture: true,
+        ..change(ChangeKind::Updated, 5, fields)
+    };
+    let bases = above(1, "7", BaseFields { start: None, end: None, ..held() });
+    let renamed = change(ChangeKind::Updated, 6, named("Later"));
+    let input_of = |changes: &[Change]| input(changes, &bases);
+    let later = input_of(&[created.clone(), renamed.clone()]);
+    assert_eq!((later.event_name.as_str(), later.start_date_time), ("Later", None));
+    let fields = WebinarFields { start: Some(END), ..WebinarFields::default() };
+    let moved = input_of(&[created, renamed, change(ChangeKind::Updated, 7, fields)]);
+    assert_eq!(moved.start_date_time, Some(END));
+}
+
 /// M23, M27: the one event that HubSpot holds instead of the copy's series has no times if HubSpot holds none.
 #[test]
 fn event_without_times_takes_the_place_of_a_restored_copys_series() {
