@@ -275,6 +275,12 @@ impl Put {
         value: Option<&T>,
     ) {
         let Some(value) = value else { return };
+        if let Some(own) = own.as_mut().filter(|own| !self.position.beats(&own.stamp)) {
+            // It is newer than what HubSpot held, and so than what that lies above.
+            let below = whole.map(|whole| whole.stamp).filter(|stamp| self.position.beats(stamp));
+            own.stamp = below.map_or(own.stamp, |below| own.stamp.max(below));
+            return;
+        }
         let present = own.as_ref().map(|own| own.stamp).max(whole.map(|whole| whole.stamp));
         if present.is_none_or(|present| self.position.beats(&present)) {
             *own = Some(register(value.clone(), present.unwrap_or(EARLIEST)));

@@ -163,7 +163,15 @@ impl<L: Ledger> FaultyLedger<L> {
             let known = world.oracle.events(&account);
             let (known, unknown): (Vec<_>, Vec<_>) =
                 unread.iter().partition(|event| known.contains_key(&event.key));
-            let ready = known.iter().filter(|event| event.gaps == [Gap::BaseUnread]).count() as u64;
+            // The event of a whole series also waits until those that take its place are read.
+            let waits_only_for_bases = |event: &&&EventSummary| match *event.gaps {
+                [Gap::BaseUnread] => true,
+                [Gap::BaseUnread, Gap::Occurrences] => {
+                    world.oracle.events(&account)[&event.key].content.is_ok()
+                }
+                _ => false,
+            };
+            let ready = known.iter().filter(waits_only_for_bases).count() as u64;
             let complete = counts.pending + counts.in_flight + counts.delivered + counts.dead;
             let incomplete = counts.incomplete - ready - unknown.len() as u64;
             let complete = complete + ready;

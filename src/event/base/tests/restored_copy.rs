@@ -250,6 +250,21 @@ fn occurrence_takes_place_as_hubspot_holds_it_over_a_restored_copy() {
     }
 }
 
+/// M23, M26: what is received since goes before what the series said before, whatever their times.
+#[test]
+fn late_report_of_an_occurrence_wins_over_what_the_base_lies_above() {
+    let own = WebinarFields { name: Some("Own".into()), ..WebinarFields::default() };
+    let own = OccurrenceChange { id: OccurrenceId::parse("o1").expect("valid"), fields: own };
+    let own = Change {
+        occurrences: vec![own],
+        ..change(ChangeKind::Updated, 6, WebinarFields::default())
+    };
+    let changes = [listed(), change(ChangeKind::Updated, 9, named("Whole")), own];
+    for (last, name) in [(2, "Own"), (9, "Held"), (0, "Whole")] {
+        assert_eq!(input(&changes, &above(last, "7-o1", held())).event_name, name, "{last}");
+    }
+}
+
 /// M17, M23: it was over when occurrences took its place, and HubSpot does not hold it as cancelled.
 #[test]
 fn event_that_was_over_stays_as_it_is_beside_its_occurrences_over_a_restored_copy() {
