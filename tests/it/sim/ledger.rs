@@ -11,10 +11,10 @@ use webinar_bridge::event::{
 };
 use webinar_bridge::ledger::{
     AccountStatuses, BaseRead, BaseReadOutcome, BaseReads, Browse, ClaimRequest, ClaimResult,
-    DeliveryOutcome, EventDetail, EventQuery, EventStateCounts, EventSummary, EventVersion,
-    FetchClaim, FetchOutcome, FetchQuery, FetchQueue, FetchRedrive, FetchRequest, FetchStatus,
-    FetchSummary, FetchTask, Intake, Lease, Ledger, LedgerError, NewReceipt, Outbox, Page,
-    RebuildRequest, RebuildResult, Rebuilds, ReceiptContent, ReceiptDetail, ReceiptOutcome,
+    DeliveryOutcome, EventDetail, EventQuery, EventState, EventStateCounts, EventSummary,
+    EventVersion, FetchClaim, FetchOutcome, FetchQuery, FetchQueue, FetchRedrive, FetchRequest,
+    FetchStatus, FetchSummary, FetchTask, Intake, Lease, Ledger, LedgerError, NewReceipt, Outbox,
+    Page, RebuildRequest, RebuildResult, Rebuilds, ReceiptContent, ReceiptDetail, ReceiptOutcome,
     ReceiptQuery, ReceiptRecord, ReceiptSummary, RecordResult, Redrive, RedriveProgress,
     RedriveRequest, RedriveResult, Retention, Settlement, Store, StoreSizes, Timers, TimersRun,
     WebinarKey, WebinarState,
@@ -136,14 +136,18 @@ impl<L: Ledger> FaultyLedger<L> {
         }
     }
 
-    /// The events that wait until HubSpot was asked what it holds.
+    /// The events that wait until HubSpot was asked what it holds, and those of whole series that wait for occurrences.
     async fn unread(&self, account: &AccountName) -> Vec<EventSummary> {
         if !self.inner.has_base_reads(account).await.expect("it is read") {
             return Vec::new();
         }
         let mut events = self.inner.all_events().await.expect("they are read");
-        events
-            .retain(|event| event.key.hubspot == *account && event.gaps.contains(&Gap::BaseUnread));
+        events.retain(|event| {
+            let waits = |gap: &Gap| matches!(gap, Gap::BaseUnread | Gap::Occurrences);
+            event.key.hubspot == *account
+                && event.state == EventState::Incomplete
+                && event.gaps.iter().any(waits)
+        });
         events
     }
 
@@ -166,7 +170,7 @@ impl<L: Ledger> FaultyLedger<L> {
             // The event of a whole series also waits until those that take its place are read.
             let waits_only_for_bases = |event: &&&EventSummary| match *event.gaps {
                 [Gap::BaseUnread] => true,
-                [Gap::BaseUnread, Gap::Occurrences] => {
+                [Gap::Occurrences] | [Gap::BaseUnread, Gap::Occurrences] => {
                     world.oracle.events(&account)[&event.key].content.is_ok()
                 }
                 _ => false,
