@@ -69,9 +69,10 @@ pub fn overlay<'a>(
         let is_replaced = base.fields.cancelled && is_replaced(webinar, base.position, dates());
         write_whole(&mut overlaid, webinar, recurring, (base, is_replaced));
     }
-    let does_one_take_place = webinar.occurrences.keys().any(|occurrence| {
-        let base = base_of(bases, &ExternalEventId::for_occurrence(id, occurrence));
-        base.is_some_and(is_live_over_copy)
+    let does_one_take_place = dates().any(|(own, state)| match state {
+        Some(BaseState::Read(base)) => !base.fields.cancelled,
+        Some(BaseState::NotNeeded) | None => !is_cancelled(own),
+        Some(BaseState::Absent | BaseState::Unread { .. }) => false,
     });
     let whole = &mut overlaid.whole;
     for (occurrence, own) in &mut overlaid.occurrences {

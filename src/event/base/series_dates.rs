@@ -9,6 +9,7 @@ use std::time::Duration;
 use super::writer::{Others, Put, Times, cancellation_stamps, list_stamps, observed_stamps};
 use super::{Base, BaseFields, BasePosition};
 use crate::event::change::EndTime;
+use crate::event::fold::LONGEST;
 use crate::event::id::OccurrenceId;
 use crate::event::time::Millis;
 use crate::event::webinar::{Registers, Webinar};
@@ -30,15 +31,31 @@ pub(super) fn write(overlaid: &mut Webinar, webinar: &Webinar, base: &Base) {
     let end = fields.end;
     let length = length(webinar);
     let end_of = |own: &Registers, begins: Millis| {
-        let own_end = own.end.as_ref().map_or(EndTime::After(length), |end| end.value);
-        own_end.for_start(Some(begins))
+        let of_whole = webinar.whole.end.as_ref().filter(|end| is_length(end.value));
+        let planned = match (own.end.as_ref(), of_whole) {
+            (Some(own), Some(whole)) if whole.stamp > own.stamp => Some(whole),
+            (own, whole) => own.or(whole),
+        };
+        planned.map_or(EndTime::After(length), |end| end.value).for_start(Some(begins))
     };
     let heard = || webinar.occurrences.values().filter(|own| is_newer(own, *position));
     let is_first_heard = heard().any(|own| starts(own).any(|begins| begins == start));
-    let is_last_heard = heard().any(|own| {
-        starts(own).any(|begins| end.is_some_and(|end| end_of(own, begins) == Some(end)))
+    // The last date that is known to have begun before the end, at most a day.
+    let last_known = end.and_then(|end| {
+        let begins_in_time = |begins: &Millis| *begins < end && end.since(*begins) <= LONGEST;
+        let known = webinar.occurrences.values().flat_map(|own| {
+            let before = own.earlier_start.iter().chain(&own.start);
+            before.filter(|start| position.beats(&start.stamp)).map(move |start| (start.value, own))
+        });
+        known.filter(|(begins, _)| begins_in_time(begins)).max_by_key(|(begins, _)| *begins)
     });
-    let last_start = end.map(|end| end.minus(Duration::from_millis(length)).max(start));
+    let is_last_heard = last_known.is_some_and(|(_, own)| is_newer(own, *position))
+        || heard().any(|own| {
+            starts(own).any(|begins| end.is_some_and(|end| end_of(own, begins) == Some(end)))
+        });
+    let last_start = last_known.map(|(begins, _)| begins);
+    let last_start = last_start.or(end.map(|end| end.minus(Duration::from_millis(length))));
+    let last_start = last_start.map(|last| last.max(start));
     let shown = match last_start.filter(|last| *last > start) {
         None if is_first_heard && (is_last_heard || end.is_none()) => [None, None],
         None => [Some(ShownDate { start, end }), None],
@@ -81,11 +98,17 @@ fn registers_of(
     let times = BaseFields { start: Some(date.start), end: date.end, ..BaseFields::default() };
     let put = Put { position };
     put.times(&mut own, &others, &times);
-    put.cancellation(&mut own, fields.cancelled, &others);
+    let is_recovered = overlaid
+        .whole
+        .cancelled
+        .as_ref()
+        .is_some_and(|off| !off.value && !position.beats(&off.stamp));
+    put.cancellation(&mut own, fields.cancelled && !is_recovered, &others);
     put.presence(&mut own, &others.observed);
     if fields.completed {
         put.completion(&mut own, &others, &times, Times::Own);
-    } else if matches!(position, BasePosition::AboveReceipt(_)) {
+    } else if matches!(position, BasePosition::AboveReceipt(_)) && date.end.is_some() {
+        // The event is open until the last date is over.
         put.opening(&mut own, &others);
     }
     own
@@ -105,10 +128,14 @@ fn starts(own: &Registers) -> impl Iterator<Item = Millis> {
     own.earlier_start.iter().chain(&own.start).map(|start| start.value)
 }
 
+fn is_length(end: EndTime) -> bool {
+    matches!(end, EndTime::After(_))
+}
+
 /// The length of a date: that of the series, else that of a known date. A fixed end of the series is that of no date.
 fn length(webinar: &Webinar) -> u64 {
     let of_whole = webinar.whole.end.as_ref().map(|end| end.value);
-    let of_whole = of_whole.filter(|end| matches!(end, EndTime::After(_)));
+    let of_whole = of_whole.filter(|end| is_length(*end));
     let lengths = of_whole.map(|end| (end, None)).into_iter().chain(
         webinar
             .occurrences

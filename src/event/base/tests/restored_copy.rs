@@ -480,3 +480,60 @@ fn dates_of_a_series_that_is_one_event_hold_beside_one_that_is_heard_of() {
     let full = dates(OccurrenceListing::Full, 7, vec![date("o2", 3)]);
     assert_eq!(days(&[known(3), full], position, &fields), (3, 3, false));
 }
+
+/// M23, M27: what is received since counts: the length of the dates, a recovery, and which date is the last.
+#[test]
+fn later_reports_change_the_one_event_of_a_series_over_a_restored_copy() {
+    let copy = dates(OccurrenceListing::Full, 5, vec![date("o1", 0), date("o2", 10)]);
+    let position = BasePosition::AboveReceipt(1);
+    let policy = Policy { organizer: None, recurring: RecurringMode::Series, ..policy() };
+    let fold = |later: Change, fields: &BaseFields| {
+        let known = BaseState::Read(Box::new(Base { position, fields: fields.clone() }));
+        let known = BTreeMap::from([("7".to_owned(), known)]);
+        let bases = EventBases { known, ..EventBases::default() };
+        folded(&[copy.clone(), later], &bases, &policy).content.expect("complete")
+    };
+    let held = BaseFields { name: Some("Newer".into()), ..held_series() };
+    let longer = WebinarFields { end: EndTime::after_minutes(90), ..WebinarFields::default() };
+    let longer = fold(change(ChangeKind::Updated, 6, longer), &held);
+    let end = held.end.map(|end| end.plus(std::time::Duration::from_mins(30)));
+    assert_eq!((longer.start_date_time, longer.end_date_time), (held.start, end));
+    let on = WebinarFields { cancelled: Some(false), ..WebinarFields::default() };
+    let off = BaseFields { cancelled: true, ..held.clone() };
+    let recovered = fold(change(ChangeKind::Recovered, 6, on), &off);
+    let times = (recovered.start_date_time, recovered.end_date_time);
+    assert_eq!((recovered.event_cancelled, times), (false, (held.start, held.end)));
+    // The first date was held, and the last one is deleted.
+    let at = |minutes: i64| Some(Millis::new(START.get() + minutes * 60_000));
+    let run = RunChange { phase: RunPhase::Ended, started_at: at(0), ended_at: at(50) };
+    let run = Change {
+        session: Some(run),
+        ..change(ChangeKind::Completed, START.get() + 50 * 60_000, WebinarFields::default())
+    };
+    let fields = WebinarFields { cancelled: Some(true), ..WebinarFields::default() };
+    let id = OccurrenceId::parse("o2").expect("valid");
+    let deleted = Change {
+        occurrences: vec![OccurrenceChange { id, fields }],
+        ..change(ChangeKind::Cancelled, START.get() + 60 * 60_000, WebinarFields::default())
+    };
+    let known =
+        BaseState::Read(Box::new(Base { position: BasePosition::AboveReceipt(2), fields: held }));
+    let bases =
+        EventBases { known: BTreeMap::from([("7".to_owned(), known)]), ..EventBases::default() };
+    let over = folded(&[copy.clone(), run, deleted], &bases, &policy).content.expect("complete");
+    assert_eq!((over.event_completed, over.end_date_time), (true, at(50)));
+}
+
+/// M23: also where HubSpot holds the others as the copy had them confirmed.
+#[test]
+fn recovered_series_recovers_no_occurrence_cancelled_alone_beside_confirmed_ones() {
+    let both = dates(OccurrenceListing::Full, 5, vec![date("o1", 0), date("o2", 1)]);
+    let on = WebinarFields { cancelled: Some(false), ..WebinarFields::default() };
+    let changes = [both, change(ChangeKind::Recovered, 6, on)];
+    let fields = BaseFields { cancelled: true, ..held() };
+    let mut bases = above(1, "7-o2", fields);
+    bases.known.insert("7-o1".to_owned(), BaseState::NotNeeded);
+    let account = ExternalAccountId::parse("acct").expect("valid");
+    let events = fold_with_bases(&merged(&changes), &bases, &account, &id(), &policy(), NOW);
+    assert_eq!([0, 1].map(|n| events[n].flags.cancelled), [false, true]);
+}
