@@ -206,6 +206,12 @@ pub enum BasePosition {
 }
 
 impl BasePosition {
+    /// Whether HubSpot is newer than all that a restored copy holds, so that absent, empty and false count, too.
+    #[must_use]
+    pub fn is_above_copy(self) -> bool {
+        matches!(self, Self::AboveReceipt(_))
+    }
+
     /// Whether a value of the base replaces a write with that stamp.
     #[must_use]
     pub fn beats(self, stamp: &Stamp) -> bool {

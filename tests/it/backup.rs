@@ -347,14 +347,15 @@ async fn a_copy_that_is_put_back_keeps_the_times_of_a_series_that_is_one_event()
         let with_dates = json!({ "occurrences": all });
         zoom::webhook(event, at, zoom::with(zoom::series(9, "Onboarding"), with_dates))
     };
-    let told = [date("o1", 1), date("o2", 2), date("o3", 3)];
-    Zoom::to(&bridge).story([dates("webinar.created", at(0), &told)]).await;
+    let listed = [date("o1", 1), date("o2", 2), date("o3", 3)];
+    Zoom::to(&bridge).story([dates("webinar.created", at(0), &listed)]).await;
     bridge.settled().await;
     let copy = setting.folder.path().join("copy.db");
     let (code, said) = setting.run(&["backup", "--to", copy.to_str().expect("text")]).await;
     assert_eq!(code, Some(0), "{said}");
-    let told = [date("o2", 2), date("o3", 3), date("o4", 9)];
-    let longer = zoom::payload(dates("webinar.updated", at(20), &told), json!({ "scope": "all" }));
+    let listed = [date("o2", 2), date("o3", 3), date("o4", 9)];
+    let longer =
+        zoom::payload(dates("webinar.updated", at(20), &listed), json!({ "scope": "all" }));
     Zoom::to(&bridge).story([longer]).await;
     bridge.settled().await;
     let check = |name: &str, day: i64| {

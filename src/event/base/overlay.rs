@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use super::series_dates;
 use super::writer::{
     BaseWriter, EARLIEST, Others, Put, Times, cancellation_stamps, completion_stamps, list_stamps,
-    observed_stamps, register, right_above,
+    register, right_above,
 };
 use super::{Base, BasePosition, BaseState, EventBases};
 use crate::event::change::Shape;
@@ -82,13 +82,9 @@ pub fn overlay<'a>(
             if is_live_over_copy(base) {
                 Put { position }.presence(whole, &[]);
             }
-            let others = Others {
-                whole: Some(whole),
-                lists: list_stamps(webinar),
-                observed: observed_stamps(webinar),
-                is_cancelled_alone: base.fields.cancelled && does_one_take_place,
-                ..Others::of_runs(webinar, position)
-            };
+            let is_cancelled_alone = base.fields.cancelled && does_one_take_place;
+            let others = Others::of_occurrence(webinar, whole, position);
+            let others = Others { is_cancelled_alone, ..others };
             BaseWriter { position, own, others, times: Times::Own }.write(base);
         }
     }
@@ -97,8 +93,7 @@ pub fn overlay<'a>(
 
 /// Whether HubSpot holds, newer than a restored copy, that the event takes place.
 fn is_live_over_copy(base: &Base) -> bool {
-    let is_newer_than_copy = matches!(base.position, BasePosition::AboveReceipt(_));
-    is_newer_than_copy && !base.fields.cancelled && !base.fields.completed
+    base.position.is_above_copy() && !base.fields.cancelled && !base.fields.completed
 }
 
 fn is_cancelled(own: &Registers) -> bool {
@@ -151,11 +146,10 @@ fn write_whole(
     (base, is_replaced): (&Base, bool),
 ) {
     let position = base.position;
-    let is_newer_than_copy = matches!(position, BasePosition::AboveReceipt(_));
     // HubSpot holds times, so it had some since the writes that the base lies above.
     if base.fields.start.is_some() {
         change_shape(overlaid, position, &[Shape::Timeless], Shape::Single);
-    } else if is_newer_than_copy
+    } else if position.is_above_copy()
         && overlaid.whole.start.as_ref().is_some_and(|start| position.beats(&start.stamp))
     {
         change_shape(overlaid, position, &[Shape::Single], Shape::Timeless);
@@ -194,7 +188,7 @@ fn write_whole(
         BaseWriter { position, own: &mut overlaid.whole, others, times }.write(base);
         return;
     }
-    // What HubSpot holds of this event says nothing of the dates of a former series.
+    // HubSpot's values of this event do not concern the dates of a former series.
     let mut own = overlaid.whole.clone();
     BaseWriter { position, own: &mut own, others, times }.write(base);
     overlaid.replaced = Some(Box::new(own));

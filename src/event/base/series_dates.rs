@@ -1,12 +1,12 @@
 //! The dates of a series that is one event, as HubSpot holds them.
 //!
-//! The event begins with the first date and ends with the last (M27). HubSpot shows only these two times. So two dates
-//! stand for what it holds: one that begins with the event, and one that ends with it. They lie among the others like
-//! everything else that HubSpot held, and take part until the dates that they stand for are heard of.
+//! The event begins with the first date and ends with the last (M27). HubSpot shows only these two times. So the fold
+//! gets two dates more: one that begins with the event, and one that ends with it. They lie among the others like
+//! everything else that HubSpot held, and take part until a report names the real first or last date.
 
 use std::time::Duration;
 
-use super::writer::{Others, Put, Times, cancellation_stamps, list_stamps, observed_stamps};
+use super::writer::{Others, Put, Times, cancellation_stamps};
 use super::{Base, BaseFields, BasePosition};
 use crate::event::change::EndTime;
 use crate::event::fold::LONGEST;
@@ -81,6 +81,7 @@ pub(super) fn write(overlaid: &mut Webinar, webinar: &Webinar, base: &Base) {
     }
 }
 
+/// The registers of a shown date: its times, and what HubSpot holds of the event's flags.
 fn registers_of(
     date: &ShownDate,
     overlaid: &Webinar,
@@ -89,12 +90,7 @@ fn registers_of(
     fields: &BaseFields,
 ) -> Registers {
     let mut own = Registers::default();
-    let others = Others {
-        whole: Some(&overlaid.whole),
-        lists: list_stamps(webinar),
-        observed: observed_stamps(webinar),
-        ..Others::of_runs(webinar, position)
-    };
+    let others = Others::of_occurrence(webinar, &overlaid.whole, position);
     let times = BaseFields { start: Some(date.start), end: date.end, ..BaseFields::default() };
     let put = Put { position };
     put.times(&mut own, &others, &times);
@@ -107,7 +103,7 @@ fn registers_of(
     put.presence(&mut own, &others.observed);
     if fields.completed {
         put.completion(&mut own, &others, &times, Times::Own);
-    } else if matches!(position, BasePosition::AboveReceipt(_)) && date.end.is_some() {
+    } else if position.is_above_copy() && date.end.is_some() {
         // The event is open until the last date is over.
         put.opening(&mut own, &others);
     }
@@ -128,6 +124,7 @@ fn starts(own: &Registers) -> impl Iterator<Item = Millis> {
     own.earlier_start.iter().chain(&own.start).map(|start| start.value)
 }
 
+/// Whether it is a distance from the start, as the end of each date.
 fn is_length(end: EndTime) -> bool {
     matches!(end, EndTime::After(_))
 }

@@ -22,7 +22,7 @@ pub(super) fn list_stamps(webinar: &Webinar) -> Vec<Stamp> {
 }
 
 /// The lists that the platform was asked for.
-pub(super) fn observed_stamps(webinar: &Webinar) -> Vec<Stamp> {
+fn observed_stamps(webinar: &Webinar) -> Vec<Stamp> {
     let observed = webinar.earlier_observed.iter().chain(&webinar.observed_list);
     observed.map(|list| list.stamp).collect()
 }
@@ -78,7 +78,18 @@ pub(super) struct Others<'a> {
     pub(super) last_run: Option<Stamp>,
 }
 
-impl Others<'_> {
+impl<'a> Others<'a> {
+    /// What concerns the event of an occurrence, where those are the registers of the series.
+    pub(super) fn of_occurrence(
+        webinar: &Webinar,
+        whole: &'a Registers,
+        position: BasePosition,
+    ) -> Self {
+        let (lists, observed) = (list_stamps(webinar), observed_stamps(webinar));
+        Self { whole: Some(whole), lists, observed, ..Self::of_runs(webinar, position) }
+    }
+
+    /// What concerns every event of the webinar: the runs that the base lies above.
     pub(super) fn of_runs(webinar: &Webinar, position: BasePosition) -> Self {
         let runs = webinar.sessions.iter().map(|run| run.stamp);
         Self { last_run: runs.filter(|stamp| position.beats(stamp)).max(), ..Self::default() }
@@ -101,7 +112,7 @@ impl BaseWriter<'_> {
         let whole = others.whole;
         let put = Put { position };
         put.value(&mut own.name, whole.and_then(|w| w.name.as_ref()), fields.name.as_ref());
-        let is_newer_than_copy = matches!(position, BasePosition::AboveReceipt(_));
+        let is_newer_than_copy = position.is_above_copy();
         let empty = is_newer_than_copy.then(String::new);
         let description = fields.description.as_ref().or(empty.as_ref());
         let of_whole = whole.and_then(|whole| whole.description.as_ref());
@@ -109,10 +120,11 @@ impl BaseWriter<'_> {
         if is_newer_than_copy {
             put.over_copy(own, whole, fields);
         }
-        if fields.cancelled && others.is_replaced {
-            // What replaced it says whether it is.
-        } else if fields.cancelled {
-            put.cancellation(own, true, &others);
+        if fields.cancelled {
+            // Whether a replaced event is cancelled follows from the shape of the webinar.
+            if !others.is_replaced {
+                put.cancellation(own, true, &others);
+            }
         } else if is_newer_than_copy {
             put.cancellation(own, false, &others);
             put.presence(own, &others.observed);

@@ -3,7 +3,7 @@
 use super::held_event::HeldEvent;
 use super::resolve::Resolved;
 use super::view::{ASSUMED_LENGTH, EventView, OccurrenceKnowledge, non_empty};
-use crate::event::base::{BaseFields, BasePosition, BaseState, EventBases};
+use crate::event::base::{BaseFields, BaseState, EventBases};
 use crate::event::gap::Gap;
 use crate::event::policy::Policy;
 use crate::event::time::Millis;
@@ -68,8 +68,10 @@ impl EventView<'_> {
         policy: &Policy,
     ) -> bool {
         let state = bases.of(&self.id);
-        let is_of_copy =
-            matches!(state, BaseState::Unread { position: BasePosition::AboveReceipt(_), .. });
+        let is_of_copy = match state {
+            BaseState::Unread { position, .. } => position.is_above_copy(),
+            BaseState::NotNeeded | BaseState::Absent | BaseState::Read(_) => false,
+        };
         let held = held_of(state, bases.held.get(&self.id));
         let gaps = self.gaps(webinar, state, policy, held.as_ref());
         is_of_copy || gaps.is_empty()

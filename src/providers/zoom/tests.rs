@@ -142,7 +142,7 @@ fn update_that_makes_one_event_of_a_series_names_what_it_had() {
     }
 }
 
-/// M27: the event that the webinar was before it became a series may be HubSpot's, although nobody else told of it.
+/// M27: the event that the webinar was before it became a series may be HubSpot's, although no other webhook reported it.
 #[test]
 fn update_that_makes_a_series_of_one_event_says_what_it_was() {
     let shapes = |old: Value, new: u8| -> Vec<Option<Shape>> {

@@ -250,7 +250,7 @@ fn occurrence_takes_place_as_hubspot_holds_it_over_a_restored_copy() {
     }
 }
 
-/// M23, M26: what is received since goes before what the series said before, whatever their times.
+/// M23, M26: a later report of the occurrence wins over earlier ones of the series, whatever their times.
 #[test]
 fn late_report_of_an_occurrence_wins_over_what_the_base_lies_above() {
     let own = WebinarFields { name: Some("Own".into()), ..WebinarFields::default() };
@@ -421,7 +421,7 @@ fn dates_of_a_series_that_is_one_event_hold_over_a_restored_copy() {
     };
     assert_eq!(fold(&[]), (0, 10, false), "nothing is heard of");
     let text = change(ChangeKind::Updated, 6, named("Newer"));
-    assert_eq!(fold(&[text]), (0, 10, false), "a text says nothing of dates");
+    assert_eq!(fold(&[text]), (0, 10, false), "a text moves no date");
     assert_eq!(fold(&[dates(partial, 6, vec![date("o2", 3)])]), (0, 10, false), "one within");
     assert_eq!(fold(&[dates(partial, 6, vec![date("o4", 12)])]), (0, 12, false), "one after");
     assert_eq!(fold(&[dates(partial, 6, vec![date("o0", -3)])]), (-3, 10, false), "one before");
